@@ -1,0 +1,1 @@
+//! All building blocks in memory.

@@ -1,0 +1,1 @@
+//! Write and call Dapr pluggable components.
