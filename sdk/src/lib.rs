@@ -1,1 +1,20 @@
 //! Write and call Dapr pluggable components.
+
+pub mod binding;
+mod blocks;
+mod component;
+pub mod delivery;
+mod error;
+mod metadata;
+pub mod pubsub;
+pub mod secret;
+pub mod settings;
+pub mod state;
+
+pub use async_trait::async_trait;
+pub use bytes::Bytes;
+
+pub use self::blocks::Blocks;
+pub use self::component::{Block, Component, InstanceId, Open};
+pub use self::error::{BoxError, Error, ErrorKind, Result, RuntimeFault, WireDetail, WireStatus};
+pub use self::metadata::Metadata;
