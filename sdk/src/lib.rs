@@ -8,6 +8,7 @@ mod error;
 mod metadata;
 pub mod pubsub;
 pub mod secret;
+mod server;
 pub mod settings;
 pub mod state;
 

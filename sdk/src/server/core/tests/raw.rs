@@ -1,0 +1,65 @@
+//! A client on the `h2` crate, for what tonic's client would hide.
+
+use std::path::Path;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
+use http::{Request, StatusCode};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+pub(super) struct Raw {
+    send: SendRequest<Bytes>,
+    _connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+pub(super) async fn connect(socket: &Path) -> Raw {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    Raw {
+        send,
+        connection: tokio::spawn(connection),
+    }
+}
+
+/// A request that lacks what makes it gRPC.
+pub(super) fn request(method: &str) -> http::request::Builder {
+    Request::post(format!("http://localhost{method}"))
+}
+
+pub(super) fn grpc(method: &str) -> http::request::Builder {
+    request(method)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+}
+
+/// One message in gRPC's framing.
+pub(super) fn message(payload: &[u8]) -> Bytes {
+    let mut framed = BytesMut::new();
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(payload.len()).unwrap());
+    framed.put_slice(payload);
+    framed.freeze()
+}
+
+impl Raw {
+    pub(super) async fn send(
+        &mut self,
+        request: Request<()>,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut send = self.send.clone().ready().await.unwrap();
+        send.send_request(request, false).unwrap()
+    }
+
+    /// Opens a call whose messages the caller sends.
+    pub(super) async fn open(&mut self, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
+        self.send(grpc(method).body(()).unwrap()).await
+    }
+
+    pub(super) async fn status_of(&mut self, request: Request<()>) -> StatusCode {
+        let (answer, mut body) = self.send(request).await;
+        body.send_data(Bytes::new(), true).unwrap();
+        answer.await.unwrap().status()
+    }
+}
