@@ -24,7 +24,7 @@ use tonic::server::NamedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Dispatch, Limits, Listening, Observer, Offload, Workers};
+use super::{Dispatch, Drained, Limits, Listening, Observer, Offload, Workers, default_workers};
 
 /// No test takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -170,6 +170,7 @@ impl Rig {
         Self::with(probe, Offload::No, 1, Limits::default(), Arc::new(()))
     }
 
+    /// No `workers` stands for the default number.
     fn with(
         probe: Probe,
         offload: Offload,
@@ -181,7 +182,8 @@ impl Rig {
         let listener = UnixListener::bind(folder.path().join("probe.sock")).unwrap();
         let mut dispatch = Dispatch::default();
         dispatch.add(probe, offload);
-        let workers = Workers::start(NonZeroUsize::new(workers).unwrap()).unwrap();
+        let workers = NonZeroUsize::new(workers).unwrap_or_else(default_workers);
+        let workers = Workers::start(workers).unwrap();
         let listening = workers
             .listen(listener, dispatch, limits, observer)
             .unwrap();
@@ -213,7 +215,7 @@ impl Rig {
     /// Every phase of a stop; nothing may be left over.
     async fn stop(self) {
         let drained = self.listening.drain(PATIENCE).await;
-        assert_eq!(drained, super::Drained::default());
+        assert_eq!(drained, Drained::default());
         self.workers.stop(PATIENCE).await;
     }
 }

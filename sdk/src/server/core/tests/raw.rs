@@ -19,7 +19,7 @@ pub(super) async fn connect(socket: &Path) -> Raw {
     let (send, connection) = h2::client::handshake(stream).await.unwrap();
     Raw {
         send,
-        connection: tokio::spawn(connection),
+        _connection: tokio::spawn(connection),
     }
 }
 
