@@ -1,13 +1,17 @@
 //! The server core over real sockets: a probe service whose handlers each test writes, tonic's own
 //! client, and raw HTTP/2 where a client library would hide what is tested.
 
+mod accept;
 mod calls;
+mod cancel;
+mod flow;
 mod raw;
+mod stop;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -200,7 +204,11 @@ impl Rig {
 
     /// A client with a connection of its own.
     async fn client(&self) -> Client {
-        let socket = self.socket();
+        Self::client_of(self.folder.path()).await
+    }
+
+    async fn client_of(folder: &Path) -> Client {
+        let socket = folder.join("probe.sock");
         let connect = tower::service_fn(move |_| {
             let socket = socket.clone();
             async move { UnixStream::connect(socket).await.map(TokioIo::new) }

@@ -11,15 +11,18 @@ use tokio::task::JoinHandle;
 
 pub(super) struct Raw {
     send: SendRequest<Bytes>,
-    _connection: JoinHandle<Result<(), h2::Error>>,
+    connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 pub(super) async fn connect(socket: &Path) -> Raw {
-    let stream = UnixStream::connect(socket).await.unwrap();
+    over(UnixStream::connect(socket).await.unwrap()).await
+}
+
+pub(super) async fn over(stream: UnixStream) -> Raw {
     let (send, connection) = h2::client::handshake(stream).await.unwrap();
     Raw {
         send,
-        _connection: tokio::spawn(connection),
+        connection: tokio::spawn(connection),
     }
 }
 
@@ -61,5 +64,33 @@ impl Raw {
         let (answer, mut body) = self.send(request).await;
         body.send_data(Bytes::new(), true).unwrap();
         answer.await.unwrap().status()
+    }
+
+    /// One whole call, without a look at its status.
+    pub(super) async fn unary(&mut self, method: &str, payload: &[u8]) -> Bytes {
+        let (answer, mut body) = self.open(method).await;
+        body.send_data(message(payload), true).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let mut reply = BytesMut::new();
+        while let Some(data) = body.data().await {
+            reply.extend_from_slice(&data.unwrap());
+        }
+        reply.split_off(5.min(reply.len())).freeze()
+    }
+
+    /// Lets the connection's task, which shares this thread, write what it has.
+    pub(super) async fn flushed(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Closes the socket without a word.
+    pub(super) async fn disconnect(self) {
+        self.connection.abort();
+        assert!(
+            self.connection.await.is_err(),
+            "the server had ended the connection"
+        );
     }
 }
