@@ -3,21 +3,24 @@
 //! A component crate exports one function, `pub fn blocks() -> Blocks`. The server serves it on a socket, a host opens
 //! the same blocks in its own process, a catalogue maps a type name to it: registered once, used three times.
 
+mod registration;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::registration::Registration;
 use crate::binding::{InputBinding, OutputBinding};
 use crate::component::{Block, InstanceId, Open};
 use crate::error::{Error, Result};
+use crate::guard::{Guard, InputKind, Kind, OutputKind, PubSubKind, SecretKind, StateKind};
 use crate::metadata::Metadata;
 use crate::pubsub::PubSub;
 use crate::secret::SecretStore;
-use crate::settings::{self, Aliases, Rules};
+use crate::settings::Rules;
 use crate::state::StateStore;
 
 /// A named choice of building blocks. Each can be registered in one of three ways, here for the state store:
@@ -29,11 +32,11 @@ use crate::state::StateStore;
 /// Registering a block again replaces it.
 #[derive(Clone, Default)]
 pub struct Blocks {
-    state_store: Option<Registration<dyn StateStore>>,
-    pubsub: Option<Registration<dyn PubSub>>,
-    input_binding: Option<Registration<dyn InputBinding>>,
-    output_binding: Option<Registration<dyn OutputBinding>>,
-    secret_store: Option<Registration<dyn SecretStore>>,
+    state_store: Option<Registration<StateKind>>,
+    pubsub: Option<Registration<PubSubKind>>,
+    input_binding: Option<Registration<InputKind>>,
+    output_binding: Option<Registration<OutputKind>>,
+    secret_store: Option<Registration<SecretKind>>,
     offloaded: BTreeSet<Block>,
 }
 
@@ -47,7 +50,9 @@ impl Blocks {
     /// Has a state store, opened by its metadata.
     #[must_use]
     pub fn state_store<C: StateStore + Open>(mut self) -> Self {
-        self.state_store = Some(Registration::open::<C>(|component| Arc::new(component)));
+        self.state_store = Some(Registration::<StateKind>::open::<C>(|component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -57,7 +62,9 @@ impl Blocks {
         mut self,
         make: impl Fn() -> C + Send + Sync + 'static,
     ) -> Self {
-        self.state_store = Some(Registration::from_fn(make, |component| Arc::new(component)));
+        self.state_store = Some(Registration::<StateKind>::from_fn(make, |component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -70,7 +77,7 @@ impl Blocks {
         F: Fn(S, InstanceId) -> O + Send + Sync + 'static,
         O: Future<Output = Result<C>> + Send + 'static,
     {
-        self.state_store = Some(Registration::with(rules, open, |component| {
+        self.state_store = Some(Registration::<StateKind>::with(rules, open, |component| {
             Arc::new(component)
         }));
         self
@@ -79,14 +86,18 @@ impl Blocks {
     /// Has a broker, opened by its metadata.
     #[must_use]
     pub fn pubsub<C: PubSub + Open>(mut self) -> Self {
-        self.pubsub = Some(Registration::open::<C>(|component| Arc::new(component)));
+        self.pubsub = Some(Registration::<PubSubKind>::open::<C>(|component| {
+            Arc::new(component)
+        }));
         self
     }
 
     /// Has a broker without metadata, made by a function at every Init.
     #[must_use]
     pub fn pubsub_from<C: PubSub>(mut self, make: impl Fn() -> C + Send + Sync + 'static) -> Self {
-        self.pubsub = Some(Registration::from_fn(make, |component| Arc::new(component)));
+        self.pubsub = Some(Registration::<PubSubKind>::from_fn(make, |component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -99,7 +110,7 @@ impl Blocks {
         F: Fn(S, InstanceId) -> O + Send + Sync + 'static,
         O: Future<Output = Result<C>> + Send + 'static,
     {
-        self.pubsub = Some(Registration::with(rules, open, |component| {
+        self.pubsub = Some(Registration::<PubSubKind>::with(rules, open, |component| {
             Arc::new(component)
         }));
         self
@@ -108,7 +119,9 @@ impl Blocks {
     /// Has an input binding, opened by its metadata.
     #[must_use]
     pub fn input_binding<C: InputBinding + Open>(mut self) -> Self {
-        self.input_binding = Some(Registration::open::<C>(|component| Arc::new(component)));
+        self.input_binding = Some(Registration::<InputKind>::open::<C>(|component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -118,7 +131,9 @@ impl Blocks {
         mut self,
         make: impl Fn() -> C + Send + Sync + 'static,
     ) -> Self {
-        self.input_binding = Some(Registration::from_fn(make, |component| Arc::new(component)));
+        self.input_binding = Some(Registration::<InputKind>::from_fn(make, |component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -131,7 +146,7 @@ impl Blocks {
         F: Fn(S, InstanceId) -> O + Send + Sync + 'static,
         O: Future<Output = Result<C>> + Send + 'static,
     {
-        self.input_binding = Some(Registration::with(rules, open, |component| {
+        self.input_binding = Some(Registration::<InputKind>::with(rules, open, |component| {
             Arc::new(component)
         }));
         self
@@ -140,7 +155,9 @@ impl Blocks {
     /// Has an output binding, opened by its metadata.
     #[must_use]
     pub fn output_binding<C: OutputBinding + Open>(mut self) -> Self {
-        self.output_binding = Some(Registration::open::<C>(|component| Arc::new(component)));
+        self.output_binding = Some(Registration::<OutputKind>::open::<C>(|component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -150,7 +167,9 @@ impl Blocks {
         mut self,
         make: impl Fn() -> C + Send + Sync + 'static,
     ) -> Self {
-        self.output_binding = Some(Registration::from_fn(make, |component| Arc::new(component)));
+        self.output_binding = Some(Registration::<OutputKind>::from_fn(make, |component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -163,7 +182,7 @@ impl Blocks {
         F: Fn(S, InstanceId) -> O + Send + Sync + 'static,
         O: Future<Output = Result<C>> + Send + 'static,
     {
-        self.output_binding = Some(Registration::with(rules, open, |component| {
+        self.output_binding = Some(Registration::<OutputKind>::with(rules, open, |component| {
             Arc::new(component)
         }));
         self
@@ -172,7 +191,9 @@ impl Blocks {
     /// Has a secret store, opened by its metadata.
     #[must_use]
     pub fn secret_store<C: SecretStore + Open>(mut self) -> Self {
-        self.secret_store = Some(Registration::open::<C>(|component| Arc::new(component)));
+        self.secret_store = Some(Registration::<SecretKind>::open::<C>(|component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -182,7 +203,9 @@ impl Blocks {
         mut self,
         make: impl Fn() -> C + Send + Sync + 'static,
     ) -> Self {
-        self.secret_store = Some(Registration::from_fn(make, |component| Arc::new(component)));
+        self.secret_store = Some(Registration::<SecretKind>::from_fn(make, |component| {
+            Arc::new(component)
+        }));
         self
     }
 
@@ -195,7 +218,7 @@ impl Blocks {
         F: Fn(S, InstanceId) -> O + Send + Sync + 'static,
         O: Future<Output = Result<C>> + Send + 'static,
     {
-        self.secret_store = Some(Registration::with(rules, open, |component| {
+        self.secret_store = Some(Registration::<SecretKind>::with(rules, open, |component| {
             Arc::new(component)
         }));
         self
@@ -242,13 +265,7 @@ impl Blocks {
         instance: &InstanceId,
         properties: &Metadata,
     ) -> Result<Arc<dyn StateStore>> {
-        open(
-            self.state_store.as_ref(),
-            Block::StateStore,
-            instance,
-            properties,
-        )
-        .await
+        Ok(open(self.state_store.as_ref(), instance, properties).await?)
     }
 
     /// Opens a broker in this process, as Init does.
@@ -261,7 +278,7 @@ impl Blocks {
         instance: &InstanceId,
         properties: &Metadata,
     ) -> Result<Arc<dyn PubSub>> {
-        open(self.pubsub.as_ref(), Block::PubSub, instance, properties).await
+        Ok(open(self.pubsub.as_ref(), instance, properties).await?)
     }
 
     /// Opens an input binding in this process, as Init does.
@@ -274,13 +291,7 @@ impl Blocks {
         instance: &InstanceId,
         properties: &Metadata,
     ) -> Result<Arc<dyn InputBinding>> {
-        open(
-            self.input_binding.as_ref(),
-            Block::InputBinding,
-            instance,
-            properties,
-        )
-        .await
+        Ok(open(self.input_binding.as_ref(), instance, properties).await?)
     }
 
     /// Opens an output binding in this process, as Init does.
@@ -293,13 +304,7 @@ impl Blocks {
         instance: &InstanceId,
         properties: &Metadata,
     ) -> Result<Arc<dyn OutputBinding>> {
-        open(
-            self.output_binding.as_ref(),
-            Block::OutputBinding,
-            instance,
-            properties,
-        )
-        .await
+        Ok(open(self.output_binding.as_ref(), instance, properties).await?)
     }
 
     /// Opens a secret store in this process, as Init does.
@@ -312,13 +317,7 @@ impl Blocks {
         instance: &InstanceId,
         properties: &Metadata,
     ) -> Result<Arc<dyn SecretStore>> {
-        open(
-            self.secret_store.as_ref(),
-            Block::SecretStore,
-            instance,
-            properties,
-        )
-        .await
+        Ok(open(self.secret_store.as_ref(), instance, properties).await?)
     }
 }
 
@@ -328,98 +327,12 @@ impl fmt::Debug for Blocks {
     }
 }
 
-async fn open<T: ?Sized + 'static>(
-    registration: Option<&Registration<T>>,
-    block: Block,
+/// Opens what is registered, under guard.
+async fn open<K: Kind>(
+    registration: Option<&Registration<K>>,
     instance: &InstanceId,
     properties: &Metadata,
-) -> Result<Arc<T>> {
-    let registration = registration.ok_or_else(|| Error::unsupported(block))?;
+) -> Result<Arc<Guard<K>>> {
+    let registration = registration.ok_or_else(|| Error::unsupported(K::BLOCK))?;
     registration.prepare(instance, properties)?.await
-}
-
-/// How to open one building block.
-pub(crate) struct Registration<T: ?Sized> {
-    prepare: Arc<Prepare<T>>,
-    exclusive: bool,
-}
-
-type Prepare<T> = dyn Fn(&InstanceId, &Metadata) -> Result<Opening<T>> + Send + Sync;
-
-/// An open that has decoded its settings and not begun.
-pub(crate) type Opening<T> = BoxFuture<'static, Result<Arc<T>>>;
-
-impl<T: ?Sized + 'static> Registration<T> {
-    /// Decodes the metadata. The opening it gives does the rest.
-    pub(crate) fn prepare(
-        &self,
-        instance: &InstanceId,
-        properties: &Metadata,
-    ) -> Result<Opening<T>> {
-        (self.prepare)(instance, properties)
-    }
-
-    /// Whether the old value is to be closed before the opening begins.
-    pub(crate) fn is_exclusive(&self) -> bool {
-        self.exclusive
-    }
-
-    fn open<C: Open>(share: fn(C) -> Arc<T>) -> Self {
-        Self {
-            exclusive: C::EXCLUSIVE,
-            prepare: Arc::new(move |instance, properties| {
-                let settings: C::Settings = decode(properties, C::RULES, C::ALIASES)?;
-                let instance = instance.clone();
-                Ok(Box::pin(async move {
-                    C::open(settings, &instance).await.map(share)
-                }))
-            }),
-        }
-    }
-
-    fn from_fn<C: Send + 'static>(
-        make: impl Fn() -> C + Send + Sync + 'static,
-        share: fn(C) -> Arc<T>,
-    ) -> Self {
-        Self {
-            exclusive: false,
-            prepare: Arc::new(move |_, _| {
-                let component = make();
-                Ok(Box::pin(async move { Ok(share(component)) }))
-            }),
-        }
-    }
-
-    fn with<S, C, F, O>(rules: Rules, open: F, share: fn(C) -> Arc<T>) -> Self
-    where
-        S: DeserializeOwned + Send + 'static,
-        C: 'static,
-        F: Fn(S, InstanceId) -> O + Send + Sync + 'static,
-        O: Future<Output = Result<C>> + Send + 'static,
-    {
-        Self {
-            exclusive: false,
-            prepare: Arc::new(move |instance, properties| {
-                let opening = open(decode(properties, rules, &[])?, instance.clone());
-                Ok(Box::pin(async move { opening.await.map(share) }))
-            }),
-        }
-    }
-}
-
-impl<T: ?Sized> Clone for Registration<T> {
-    fn clone(&self) -> Self {
-        Self {
-            prepare: Arc::clone(&self.prepare),
-            exclusive: self.exclusive,
-        }
-    }
-}
-
-fn decode<S: DeserializeOwned>(properties: &Metadata, rules: Rules, aliases: Aliases) -> Result<S> {
-    let decoded = settings::decode(properties.as_map(), rules, aliases)?;
-    if !decoded.unknown.is_empty() {
-        tracing::info!(keys = ?decoded.unknown, "metadata keys that this component does not know");
-    }
-    Ok(decoded.settings)
 }

@@ -4,6 +4,8 @@
 //! delivers into it; the other side, a stream to a runtime or a host in the same process, holds the [`Consumer`], takes
 //! messages out and settles them by id. Back-pressure is the window: [`Window::deliver`] waits while it is full.
 
+mod options;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -13,10 +15,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::options::Options;
 use crate::binding::Event;
 use crate::error::{Error, ErrorKind};
 use crate::pubsub::Message;
@@ -105,6 +109,7 @@ pub fn window<M, A: Answer>(size: usize, gate: &Gate) -> (Window<M, A>, Consumer
             next_id: 1,
             last_answer: Instant::now(),
             open: HashMap::new(),
+            in_flight: Gauge::noop(),
         }),
         closed: CancellationToken::new(),
     });
@@ -176,10 +181,11 @@ impl<M: Send, A: Answer> Window<M, A> {
                     _slot: slot,
                 },
             );
+            ledger.in_flight.increment(1);
             id
         };
         if self.queue.try_send(Delivered { id, message }).is_err() {
-            self.shared.ledger().open.remove(&id);
+            self.shared.ledger().take(id);
             return Err(Closed);
         }
         Ok(Pending {
@@ -204,6 +210,15 @@ impl<M: Send, A: Answer> Window<M, A> {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.ledger().open.len()
+    }
+
+    /// Counts what is in flight here in a gauge that several windows may share.
+    pub(crate) fn count_in(&self, gauge: &Gauge) {
+        let mut ledger = self.shared.ledger();
+        let open = ledger.open.len() as f64;
+        ledger.in_flight.decrement(open);
+        gauge.increment(open);
+        ledger.in_flight = gauge.clone();
     }
 }
 
@@ -287,7 +302,7 @@ impl<A: Answer> Settler<A> {
     pub fn settle(&self, id: u64, answer: A) -> Result<(), Unsettled> {
         let entry = {
             let mut ledger = self.shared.ledger();
-            let Some(entry) = ledger.open.remove(&id) else {
+            let Some(entry) = ledger.take(id) else {
                 return Err(if id != 0 && id < ledger.next_id {
                     Unsettled::Repeated
                 } else {
@@ -412,6 +427,7 @@ struct Ledger<A> {
     next_id: u64,
     last_answer: Instant,
     open: HashMap<u64, Entry<A>>,
+    in_flight: Gauge,
 }
 
 struct Entry<A> {
@@ -431,12 +447,19 @@ impl<A> Shared<A> {
         self.closed.cancel();
         // Dropping the senders resolves every pending answer as abandoned.
         let open = std::mem::take(&mut ledger.open);
+        ledger.in_flight.decrement(open.len() as f64);
         drop(ledger);
         drop(open);
     }
 }
 
 impl<A> Ledger<A> {
+    fn take(&mut self, id: u64) -> Option<Entry<A>> {
+        let entry = self.open.remove(&id)?;
+        self.in_flight.decrement(1);
+        Some(entry)
+    }
+
     /// Since when the stream has stood still for a message; `None` when the message is settled.
     fn idle_since(&self, id: u64) -> Option<Instant> {
         Some(self.open.get(&id)?.sent.max(self.last_answer))
