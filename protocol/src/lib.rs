@@ -12,6 +12,7 @@ pub mod components {
         missing_docs,
         missing_debug_implementations,
         clippy::all,
+        clippy::clone_on_ref_ptr,
         reason = "generated"
     )]
     pub mod v1 {
@@ -30,6 +31,7 @@ pub mod common {
         missing_docs,
         missing_debug_implementations,
         clippy::all,
+        clippy::clone_on_ref_ptr,
         reason = "generated"
     )]
     pub mod v1 {
@@ -45,6 +47,7 @@ pub mod runtime {
         missing_docs,
         missing_debug_implementations,
         clippy::all,
+        clippy::clone_on_ref_ptr,
         reason = "generated"
     )]
     pub mod v1 {
