@@ -195,6 +195,18 @@ impl<M: Send, A: Answer> Window<M, A> {
         })
     }
 
+    /// Runs a future while the subscription lives: for waiting at the broker.
+    ///
+    /// # Errors
+    /// [`Closed`] when the subscription ends first. The future is dropped then.
+    pub async fn until_closed<F: Future>(&self, future: F) -> Result<F::Output, Closed> {
+        tokio::select! {
+            biased;
+            () = self.closed() => Err(Closed),
+            output = future => Ok(output),
+        }
+    }
+
     /// Returns when the subscription is over.
     pub async fn closed(&self) {
         self.shared.closed.cancelled().await;
