@@ -12,6 +12,7 @@ pub mod pubsub;
 pub mod secret;
 mod server;
 pub mod settings;
+pub mod socket;
 pub mod state;
 
 pub use async_trait::async_trait;
