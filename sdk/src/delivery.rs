@@ -224,6 +224,11 @@ impl<M: Send, A: Answer> Window<M, A> {
         self.shared.ledger().open.len()
     }
 
+    /// Ends the subscription: nothing more is delivered, what is unanswered is abandoned.
+    pub(crate) fn close(&self) {
+        self.shared.close();
+    }
+
     /// Counts what is in flight here in a gauge that several windows may share.
     pub(crate) fn count_in(&self, gauge: &Gauge) {
         let mut ledger = self.shared.ledger();

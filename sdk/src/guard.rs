@@ -16,10 +16,12 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub(crate) use self::binding::{InputKind, OutputKind};
@@ -28,9 +30,12 @@ pub(crate) use self::pubsub::PubSubKind;
 pub(crate) use self::secret::SecretKind;
 pub(crate) use self::state::StateKind;
 use crate::component::{Block, Component, InstanceId};
-use crate::delivery::Options;
+use crate::delivery::{Answer, Options, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::{Method, Scope};
+
+/// How long a component may take to return from a subscription whose deliveries are closed.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// A building block: its trait, and the methods of it that are counted.
 pub(crate) trait Kind: Send + Sync + 'static {
@@ -57,6 +62,8 @@ pub(crate) struct Guard<K: Kind> {
     close: Method,
     methods: K::Methods,
     calls: Calls,
+    /// Ends the calls that go on for as long as the value lives: subscriptions.
+    ending: CancellationToken,
 }
 
 impl<K: Kind> Guard<K> {
@@ -88,6 +95,7 @@ impl<K: Kind> Guard<K> {
             close: scope.method("close"),
             methods: K::methods(&scope),
             calls: Calls::default(),
+            ending: CancellationToken::new(),
             scope,
         }))
     }
@@ -103,13 +111,29 @@ impl<K: Kind> Guard<K> {
         self.calls.begin().then(|| Held(Arc::clone(self)))
     }
 
-    /// Closes the value now, whatever is in flight. Closing again does nothing.
-    pub(crate) async fn close_now(&self) -> Result<()> {
-        if self.calls.close() {
-            self.finish().await
-        } else {
-            Ok(())
-        }
+    /// Ends the subscriptions of the value: what is unanswered is abandoned.
+    pub(crate) fn end_subscriptions(&self) {
+        self.ending.cancel();
+    }
+
+    /// Whether the subscriptions of the value were ended, or never begin.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
+    }
+
+    /// Lets no call begin any more, as soon as none is in flight. `false` when that was so before.
+    pub(crate) async fn seal_when_idle(&self) -> bool {
+        self.calls.close_when_idle().await
+    }
+
+    /// Lets no call begin any more. `false` when that was so before.
+    pub(crate) fn seal(&self) -> bool {
+        self.calls.close()
+    }
+
+    /// Closes the value that was sealed. Only who sealed it may call this.
+    pub(crate) async fn finish(&self) -> Result<()> {
+        watch(&self.scope, &self.close, self.value.close()).await
     }
 
     /// Runs a call of the component.
@@ -125,6 +149,44 @@ impl<K: Kind> Guard<K> {
         watch(&self.scope, method, call).await
     }
 
+    /// Runs a subscription. Once its window is closed, or the value ends, it has a grace to return.
+    async fn subscription<M: Send, A: Answer>(
+        &self,
+        method: &Method,
+        window: Window<M, A>,
+        call: impl Future<Output = Result<()>> + Send,
+    ) -> Result<()> {
+        let overdue = async {
+            tokio::select! {
+                () = window.closed() => {}
+                () = self.ending.cancelled() => window.close(),
+            }
+            tokio::time::sleep(GRACE).await;
+        };
+        let call = async {
+            tokio::select! {
+                biased;
+                outcome = call => outcome,
+                () = overdue => Err(self.overdue(method)),
+            }
+        };
+        self.call(method, call).await
+    }
+
+    fn overdue(&self, method: &Method) -> Error {
+        tracing::warn!(
+            parent: self.scope.span(), method = method.name(), grace = ?GRACE,
+            "a component did not return when its deliveries were closed, and was dropped"
+        );
+        Error::new(
+            ErrorKind::TimedOut,
+            format!(
+                "{} went on for {GRACE:?} after its deliveries were closed",
+                method.name()
+            ),
+        )
+    }
+
     /// Asks the component something that takes no time. `None` when it panics.
     fn ask<'a, R>(
         &'a self,
@@ -135,10 +197,6 @@ impl<K: Kind> Guard<K> {
         catch_unwind(AssertUnwindSafe(|| question(&self.value)))
             .inspect_err(|payload| drop(panicked(&self.scope, what, &**payload)))
             .ok()
-    }
-
-    async fn finish(&self) -> Result<()> {
-        watch(&self.scope, &self.close, self.value.close()).await
     }
 
     fn closed(&self) -> Error {
@@ -161,7 +219,8 @@ impl<K: Kind> Component for Guard<K> {
     }
 
     async fn close(&self) -> Result<()> {
-        if self.calls.close_when_idle().await {
+        self.end_subscriptions();
+        if self.seal_when_idle().await {
             self.finish().await
         } else {
             Ok(())

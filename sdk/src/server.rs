@@ -24,4 +24,28 @@ pub(crate) mod core;
         reason = "what serves building blocks through it comes next"
     )
 )]
+mod instances;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "what serves building blocks through it comes next"
+    )
+)]
+mod lost_init;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "what serves building blocks through it comes next"
+    )
+)]
+mod peers;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "what serves building blocks through it comes next"
+    )
+)]
 mod socket;

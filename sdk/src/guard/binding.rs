@@ -37,7 +37,8 @@ impl Kind for InputKind {
 impl InputBinding for Guard<InputKind> {
     async fn read(&self, events: Events) -> Result<()> {
         events.count_in(&self.methods.in_flight);
-        self.call(&self.methods.read, self.value.read(events)).await
+        let call = self.value.read(events.clone());
+        self.subscription(&self.methods.read, events, call).await
     }
 }
 

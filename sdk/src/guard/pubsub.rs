@@ -57,8 +57,9 @@ impl PubSub for Guard<PubSubKind> {
 
     async fn subscribe(&self, subscription: Subscription, deliveries: Deliveries) -> Result<()> {
         deliveries.count_in(&self.methods.in_flight);
-        let call = self.value.subscribe(subscription, deliveries);
-        self.call(&self.methods.subscribe, call).await
+        let call = self.value.subscribe(subscription, deliveries.clone());
+        self.subscription(&self.methods.subscribe, deliveries, call)
+            .await
     }
 
     fn bulk_publisher(&self) -> Option<&dyn BulkPublisher> {

@@ -135,7 +135,7 @@ async fn closing_waits_for_calls_in_flight_and_happens_once() {
 }
 
 #[tokio::test]
-async fn closing_now_waits_for_nothing_and_ends_a_patient_close() {
+async fn sealing_waits_for_nothing_and_ends_a_patient_close() {
     let acting = Acting::default();
     let store = acting.clone();
     let registration =
@@ -148,8 +148,10 @@ async fn closing_now_waits_for_nothing_and_ends_a_patient_close() {
     let patient = Component::close(&*guard);
     tokio::pin!(patient);
     assert!(futures::poll!(&mut patient).is_pending());
-    guard.close_now().await.unwrap();
+    assert!(guard.seal());
+    guard.finish().await.unwrap();
     patient.await.unwrap();
+    assert!(!guard.seal(), "it was sealed before");
     assert_eq!(acting.closed.load(Ordering::SeqCst), 1);
     drop(held);
     assert!(guard.hold().is_none());
