@@ -111,6 +111,7 @@ pub fn window<M, A: Answer>(size: usize, gate: &Gate) -> (Window<M, A>, Consumer
             open: HashMap::new(),
             in_flight: Gauge::noop(),
         }),
+        held: CancellationToken::new(),
         closed: CancellationToken::new(),
     });
     let sender = Window {
@@ -161,7 +162,10 @@ impl<M: Send, A: Answer> Window<M, A> {
         };
         let slot = tokio::select! {
             biased;
-            () = self.shared.closed.cancelled() => return Err(Closed),
+            () = self.shared.held.cancelled() => {
+                self.closed().await;
+                return Err(Closed);
+            }
             slot = room => slot.ok_or(Closed)?,
         };
         let (answer, receiver) = oneshot::channel();
@@ -205,6 +209,12 @@ impl<M: Send, A: Answer> Window<M, A> {
             () = self.closed() => Err(Closed),
             output = future => Ok(output),
         }
+    }
+
+    /// Lets nothing more in: [`deliver`](Self::deliver) waits for the end of the subscription. What is in goes on its
+    /// way, and is answered.
+    pub(crate) fn hold_back(&self) {
+        self.shared.held.cancel();
     }
 
     /// Returns when the subscription is over.
@@ -437,6 +447,8 @@ impl Default for Gate {
 struct Shared<A> {
     slots: Arc<Semaphore>,
     ledger: Mutex<Ledger<A>>,
+    /// Nothing more is let in, though the subscription may not be over.
+    held: CancellationToken,
     closed: CancellationToken,
 }
 
@@ -462,6 +474,7 @@ impl<A> Shared<A> {
     fn close(&self) {
         let mut ledger = self.ledger();
         self.closed.cancel();
+        self.held.cancel();
         // Dropping the senders resolves every pending answer as abandoned.
         let open = std::mem::take(&mut ledger.open);
         ledger.in_flight.decrement(open.len() as f64);

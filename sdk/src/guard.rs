@@ -13,7 +13,7 @@ mod tests;
 
 use std::any::Any;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(crate) struct Guard<K: Kind> {
     calls: Calls,
     /// Ends the calls that go on for as long as the value lives: subscriptions.
     ending: CancellationToken,
+    /// Takes nothing new from the backend.
+    holding: CancellationToken,
 }
 
 impl<K: Kind> Guard<K> {
@@ -96,6 +98,7 @@ impl<K: Kind> Guard<K> {
             methods: K::methods(&scope),
             calls: Calls::default(),
             ending: CancellationToken::new(),
+            holding: CancellationToken::new(),
             scope,
         }))
     }
@@ -109,6 +112,11 @@ impl<K: Kind> Guard<K> {
     /// closed.
     pub(crate) fn hold(self: &Arc<Self>) -> Option<Held<K>> {
         self.calls.begin().then(|| Held(Arc::clone(self)))
+    }
+
+    /// Lets subscriptions of the value take nothing new from the backend. Answers are welcome.
+    pub(crate) fn hold_back(&self) {
+        self.holding.cancel();
     }
 
     /// Ends the subscriptions of the value: what is unanswered is abandoned.
@@ -156,10 +164,19 @@ impl<K: Kind> Guard<K> {
         window: Window<M, A>,
         call: impl Future<Output = Result<()>> + Send,
     ) -> Result<()> {
+        if self.holding.is_cancelled() {
+            window.hold_back();
+        }
+        let hold_back = async {
+            self.holding.cancelled().await;
+            window.hold_back();
+            pending().await
+        };
         let overdue = async {
             tokio::select! {
                 () = window.closed() => {}
                 () = self.ending.cancelled() => window.close(),
+                () = hold_back => {}
             }
             tokio::time::sleep(GRACE).await;
         };

@@ -43,6 +43,8 @@ pub(super) struct Instances<K: Kind> {
 
 struct Table<K: Kind> {
     names: HashMap<String, Name<K>>,
+    /// Nothing new is taken from backends any more.
+    held: bool,
     /// Nothing opens any more.
     stopped: bool,
 }
@@ -96,6 +98,7 @@ impl<K: Kind> Instances<K> {
             lost_init,
             table: RwLock::new(Table {
                 names: HashMap::new(),
+                held: false,
                 stopped: false,
             }),
             closing: Closing::default(),
@@ -241,6 +244,9 @@ impl<K: Kind> Instances<K> {
             self.closing.start(guard, Manner::Replaced);
             return Err(error);
         }
+        if table.held {
+            guard.hold_back();
+        }
         let entries = &mut table.name(name).entries;
         if let Some(old) = entries.iter().position(|entry| entry.peer == peer)
             && let Some(old) = entries.remove(old).into_guard()
@@ -367,6 +373,9 @@ pub(super) trait Lifecycle: Send + Sync + 'static {
     /// The last connection of a peer has ended.
     fn peer_left(&self, peer: PeerId);
 
+    /// Takes nothing new from the backends of all values.
+    fn hold_back(&self);
+
     /// Ends the subscriptions of all values: what is unanswered is abandoned.
     fn end_subscriptions(&self);
 
@@ -385,6 +394,15 @@ impl<K: Kind> Lifecycle for Instances<K> {
             // The turn of an Init under way is part of the name.
             !name.entries.is_empty() || Arc::strong_count(&name.turn) > 1
         });
+    }
+
+    fn hold_back(&self) {
+        let mut table = self.write();
+        table.held = true;
+        let entries = table.names.values().flat_map(|name| &name.entries);
+        entries
+            .filter_map(Entry::guard)
+            .for_each(|guard| guard.hold_back());
     }
 
     fn end_subscriptions(&self) {
