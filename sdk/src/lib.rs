@@ -4,10 +4,13 @@ pub mod binding;
 mod blocks;
 mod component;
 pub mod delivery;
+mod dial;
 mod error;
 mod guard;
 mod metadata;
 mod observe;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod pubsub;
 pub mod secret;
 mod server;
@@ -22,3 +25,6 @@ pub use self::blocks::Blocks;
 pub use self::component::{Block, Component, InstanceId, Open};
 pub use self::error::{BoxError, Error, ErrorKind, Result, RuntimeFault, WireDetail, WireStatus};
 pub use self::metadata::Metadata;
+#[cfg(feature = "program")]
+pub use self::program::run;
+pub use self::server::{OnLostInit, Server, Serving, Stop};

@@ -98,6 +98,11 @@ impl Dispatch {
         );
     }
 
+    /// The names of the services.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.services.keys().copied()
+    }
+
     /// Whether any service needs the shared runtime.
     pub(super) fn offloads(&self) -> bool {
         self.services
