@@ -175,3 +175,20 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_window_held_back_lets_nothing_in_and_its_messages_on() {
+    let (deliveries, mut consumer) = pair(2);
+    let before = deliveries.deliver(message("1")).await.unwrap();
+    deliveries.hold_back();
+    let after = deliveries.deliver(message("2"));
+    tokio::pin!(after);
+    assert!(futures::poll!(&mut after).is_pending());
+
+    let id = consumer.next().await.unwrap().id;
+    consumer.settler().settle(id, Ack::Accepted).unwrap();
+    assert_eq!(before.await, Ack::Accepted);
+    assert!(futures::poll!(&mut after).is_pending());
+    consumer.close();
+    assert_eq!(after.await.unwrap_err(), Closed);
+}

@@ -268,3 +268,6 @@ fn list(types: &BTreeSet<String>) -> String {
     let types: Vec<&str> = types.iter().map(String::as_str).collect();
     types.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

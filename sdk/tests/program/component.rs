@@ -1,0 +1,34 @@
+//! The component under test.
+
+use std::process::ExitCode;
+
+use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
+use dapr_pluggable::{Blocks, Component, Result, Server, async_trait};
+
+/// Serves the names, with commas between them.
+pub(crate) fn run(names: &str) -> ExitCode {
+    let servers = names.split(',').map(|name| {
+        let blocks = Blocks::new().state_store_from(|| Nothing);
+        Server::new(name).version("7.8.9").blocks(blocks)
+    });
+    dapr_pluggable::run(servers)
+}
+
+struct Nothing;
+
+#[async_trait]
+impl StateStore for Nothing {
+    async fn get(&self, _: GetRequest) -> Result<Option<Entry>> {
+        Ok(None)
+    }
+
+    async fn set(&self, _: SetRequest) -> Result<()> {
+        Ok(())
+    }
+
+    async fn delete(&self, _: DeleteRequest) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Component for Nothing {}

@@ -1,0 +1,380 @@
+//! What a start needs, and what stands in its way.
+
+use std::fs;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::harness::{Program, connect, eventually, folder, socket, trial};
+
+/// A user without rights.
+const NOBODY: u32 = 65_534;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial(
+            "start::it_says_what_is_served_and_to_whom",
+            it_says_what_is_served_and_to_whom,
+        ),
+        trial("start::what_is_in_the_way_stays", what_is_in_the_way_stays),
+        trial(
+            "start::a_path_that_is_too_long_is_named",
+            a_path_that_is_too_long_is_named,
+        ),
+        trial(
+            "start::it_takes_the_place_of_one_that_was_killed",
+            it_takes_the_place_of_one_that_was_killed,
+        ),
+        trial(
+            "start::of_many_processes_one_wins",
+            of_many_processes_one_wins,
+        ),
+        trial(
+            "start::two_servers_share_a_process",
+            two_servers_share_a_process,
+        ),
+        trial("start::all_start_or_none", all_start_or_none),
+        trial(
+            "start::a_wrong_command_line_is_explained",
+            a_wrong_command_line_is_explained,
+        ),
+        trial(
+            "start::help_and_version_are_there",
+            help_and_version_are_there,
+        ),
+        trial(
+            "start::the_environment_names_the_folder",
+            the_environment_names_the_folder,
+        ),
+        trial(
+            "start::a_signal_during_the_start_is_a_stop",
+            a_signal_during_the_start_is_a_stop,
+        ),
+    ];
+    let as_nobody = [
+        trial(
+            "start::a_folder_that_is_not_writable_is_named",
+            a_folder_that_is_not_writable_is_named,
+        ),
+        trial(
+            "start::only_allowed_users_may_connect",
+            only_allowed_users_may_connect,
+        ),
+    ];
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: two tests change their user, which takes root");
+    }
+    trials.extend(as_nobody.map(|trial| trial.with_ignored_flag(!root)));
+    trials
+}
+
+fn start(folder: &Path, names: &str) -> Program {
+    Program::spawn(Program::command(names).arg("--sockets-folder").arg(folder))
+}
+
+/// Starts it where it cannot start, and gives what it says.
+async fn fails(folder: &Path, names: &str) -> String {
+    let mut program = start(folder, names);
+    assert_eq!(program.code().await, 1, "{}", program.log());
+    let log = program.log();
+    let errors: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{log}");
+    errors[0].to_owned()
+}
+
+async fn it_says_what_is_served_and_to_whom() {
+    let folder = folder();
+    let mut program = Program::serve(&folder, &["--socket-mode=0600"]).await;
+    program.logs("daprd").await;
+    let log = program.log();
+    for part in [
+        &format!("socket={}", socket(&folder).display()),
+        "folder_from=explicit",
+        "mode=0600",
+        "types=\"state.patient\"",
+        "open_to=user ",
+        "will look in /tmp/dapr-components-sockets",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains("replaces a built-in"), "{log}");
+
+    let mut redis = start(folder.path(), "redis");
+    redis.logs("replaces a built-in component").await;
+    assert!(
+        redis.log().contains("types=\"state.redis\""),
+        "{}",
+        redis.log()
+    );
+}
+
+async fn what_is_in_the_way_stays() {
+    let folder = folder();
+    let server = Program::serve(&folder, &[]).await;
+    let error = fails(folder.path(), "patient").await;
+    assert!(error.ends_with("patient.sock is already served"), "{error}");
+    connect(&socket(&folder)).await.unwrap();
+    drop(server);
+
+    let file = folder.path().join("file.sock");
+    fs::write(&file, "kept").unwrap();
+    let error = fails(folder.path(), "file").await;
+    assert!(
+        error.contains("serve file: ") && error.contains("is not a socket"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+}
+
+async fn a_path_that_is_too_long_is_named() {
+    let folder = folder();
+    let long = folder.path().join("x".repeat(100));
+    let error = fails(&long, "patient").await;
+    assert!(error.contains("107 are possible"), "{error}");
+}
+
+async fn it_takes_the_place_of_one_that_was_killed() {
+    let folder = folder();
+    let mut killed = Program::serve(&folder, &[]).await;
+    killed.signal(Signal::KILL);
+    killed.end().await;
+    assert!(UnixStream::connect(socket(&folder)).is_err());
+    let mut next = Program::serve(&folder, &[]).await;
+    assert!(
+        next.log().contains("removed a stale socket"),
+        "{}",
+        next.log()
+    );
+    connect(&socket(&folder)).await.unwrap();
+    next.signal(Signal::TERM);
+    assert_eq!(next.code().await, 0);
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+async fn of_many_processes_one_wins() {
+    let folder = folder();
+    drop(UnixListener::bind(socket(&folder)).unwrap());
+    let mut programs: Vec<Program> = (0..6).map(|_| start(folder.path(), "patient")).collect();
+    eventually("the losers", || {
+        programs
+            .iter_mut()
+            .filter_map(|program| program.is_running().then_some(()))
+            .count()
+            == 1
+    })
+    .await;
+    connect(&socket(&folder)).await.unwrap();
+    for program in &mut programs {
+        if program.is_running() {
+            program.signal(Signal::TERM);
+            assert_eq!(program.code().await, 0);
+        } else {
+            assert_eq!(program.code().await, 1);
+            assert!(
+                program.log().contains("is already served"),
+                "{}",
+                program.log()
+            );
+        }
+    }
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+async fn two_servers_share_a_process() {
+    let folder = folder();
+    let mut program = start(folder.path(), "patient,other");
+    for name in ["patient", "other"] {
+        program.logs(&format!("types=\"state.{name}\"")).await;
+    }
+    let other = folder.path().join("other.sock");
+    connect(&socket(&folder)).await.unwrap();
+    connect(&other).await.unwrap();
+    let mut health = Program::spawn(
+        Program::command("patient,other")
+            .args(["health", "--sockets-folder"])
+            .arg(folder.path()),
+    );
+    assert_eq!(health.code().await, 0);
+    assert_eq!(health.log().lines().count(), 2);
+    program.signal(Signal::TERM);
+    assert_eq!(program.code().await, 0);
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+async fn all_start_or_none() {
+    let folder = folder();
+    fs::write(folder.path().join("second.sock"), "").unwrap();
+    let error = fails(folder.path(), "first,second").await;
+    assert!(error.contains("serve second: "), "{error}");
+    assert_eq!(names(&folder), ["second.sock"]);
+}
+
+async fn a_wrong_command_line_is_explained() {
+    let folder = folder();
+    for (argument, expected) in [
+        ("--socket-mode=abc", "octal permissions"),
+        ("--no-such-flag", "--no-such-flag"),
+        ("--shutdown-linger=soon", "a duration such as"),
+    ] {
+        let mut program = Program::spawn(
+            Program::command("patient")
+                .arg("--sockets-folder")
+                .arg(folder.path())
+                .arg(argument),
+        );
+        assert_eq!(program.code().await, 2);
+        assert!(program.log().contains(expected), "{}", program.log());
+    }
+    let mut program = Program::spawn(
+        Program::command("patient")
+            .arg("--sockets-folder")
+            .arg(folder.path())
+            .arg("--socket-group=no-such-group"),
+    );
+    assert_eq!(program.code().await, 1);
+    assert!(
+        program.log().contains("\"no-such-group\""),
+        "{}",
+        program.log()
+    );
+    let error = fails(folder.path(), "Patient").await;
+    assert!(error.contains("it is \"patient\""), "{error}");
+}
+
+async fn help_and_version_are_there() {
+    let mut help = Program::spawn(Program::command("patient").arg("--help"));
+    assert_eq!(help.code().await, 0);
+    for part in [
+        "component patient on",
+        "Examples:",
+        "health --wait 30s",
+        "Exit codes:",
+        "--on-lost-init",
+    ] {
+        assert!(help.log().contains(part), "{part}: {}", help.log());
+    }
+    let mut version = Program::spawn(Program::command("patient").arg("--version"));
+    assert_eq!(version.code().await, 0);
+    assert!(
+        version.log().contains(" 7.8.9 (dapr-pluggable "),
+        "{}",
+        version.log()
+    );
+}
+
+async fn the_environment_names_the_folder() {
+    let folder = folder();
+    let mut command = Program::command("patient");
+    command
+        .env("DAPR_COMPONENTS_SOCKETS_FOLDER", "")
+        .env("DAPR_COMPONENT_SOCKETS_FOLDER", folder.path());
+    let mut program = Program::spawn(&mut command);
+    program
+        .logs("daprd reads DAPR_COMPONENTS_SOCKETS_FOLDER alone")
+        .await;
+    assert!(
+        program
+            .log()
+            .contains("folder_from=DAPR_COMPONENT_SOCKETS_FOLDER"),
+        "{}",
+        program.log()
+    );
+    connect(&socket(&folder)).await.unwrap();
+}
+
+async fn a_signal_during_the_start_is_a_stop() {
+    let folder = folder();
+    // Somebody holds the lock that a start needs.
+    let lock = fs::File::open(folder.path()).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let mut program = Program::spawn(
+        Program::command("patient")
+            .args(["--http-listen=0", "--sockets-folder"])
+            .arg(folder.path()),
+    );
+    program.logs("answering").await;
+    program.signal(Signal::TERM);
+    assert_eq!(program.code().await, 0);
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+async fn a_folder_that_is_not_writable_is_named() {
+    let folder = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .unwrap();
+    let copy = Copy::new();
+    for folder in [folder.path().to_owned(), folder.path().join("below")] {
+        let mut command = copy.as_nobody();
+        let mut program = Program::spawn(command.arg("--sockets-folder").arg(&folder));
+        assert_eq!(program.code().await, 1);
+        let log = program.log();
+        assert!(
+            log.contains(&*folder.to_string_lossy()) && log.contains("Permission denied"),
+            "{log}"
+        );
+    }
+}
+
+async fn only_allowed_users_may_connect() {
+    let folder = folder();
+    let copy = Copy::new();
+    let health = || {
+        Program::spawn(
+            copy.as_nobody()
+                .args(["health", "--sockets-folder"])
+                .arg(folder.path()),
+        )
+    };
+
+    let owner_only = Program::serve(&folder, &["--socket-mode=0600"]).await;
+    let mut refused = health();
+    assert_eq!(refused.code().await, 1);
+    assert!(
+        refused.log().contains("this user may not connect"),
+        "{}",
+        refused.log()
+    );
+    drop(owner_only);
+
+    let mut others = Program::serve(&folder, &["--socket-mode=0666", "--allow-uid=12345"]).await;
+    assert_eq!(health().code().await, 1);
+    others.logs("this user is not allowed").await;
+    drop(others);
+
+    let _this_one =
+        Program::serve(&folder, &["--socket-mode=0666", "--allow-uid=12345,65534"]).await;
+    assert_eq!(health().code().await, 0);
+}
+
+/// The program where a user without rights may run it.
+struct Copy(TempDir);
+
+impl Copy {
+    fn new() -> Self {
+        let folder = folder();
+        let program = std::env::current_exe().unwrap();
+        fs::copy(program, folder.path().join("program")).unwrap();
+        Self(folder)
+    }
+
+    fn as_nobody(&self) -> tokio::process::Command {
+        let mut command = Program::command_of(&self.0.path().join("program"), "patient");
+        command.uid(NOBODY).gid(NOBODY);
+        command
+    }
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}

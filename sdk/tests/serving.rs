@@ -1,0 +1,133 @@
+//! Servers inside a process that has its own runtime, and what a socket says of itself.
+
+#![cfg(test)]
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
+use dapr_pluggable::{Blocks, Component, Result, Server, Serving, Stop, async_trait};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tower::service_fn;
+
+#[derive(Default)]
+struct Nothing;
+
+#[async_trait]
+impl StateStore for Nothing {
+    async fn get(&self, _: GetRequest) -> Result<Option<Entry>> {
+        Ok(None)
+    }
+
+    async fn set(&self, _: SetRequest) -> Result<()> {
+        Ok(())
+    }
+
+    async fn delete(&self, _: DeleteRequest) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Component for Nothing {}
+
+fn server(folder: &TempDir, name: &str) -> Server {
+    Server::new(name)
+        .blocks(Blocks::new().state_store_from(Nothing::default))
+        .sockets_folder(folder.path())
+}
+
+async fn connect(socket: &Path) -> Channel {
+    let socket = socket.to_owned();
+    let connect = service_fn(move |_| {
+        let stream = UnixStream::connect(socket.clone());
+        async { stream.await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://localhost")
+        .connect_with_connector(connect)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn health_is_serving_until_the_drain_and_then_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start([server(&folder, "a")]).await.unwrap();
+    let mut client = HealthClient::new(connect(serving.sockets().next().unwrap()).await);
+    let request = |service: &str| HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    let answer = client.check(request("")).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::Serving);
+    let unknown = client
+        .check(request("dapr.proto.components.v1.PubSub"))
+        .await;
+    assert_eq!(unknown.unwrap_err().code(), tonic::Code::NotFound);
+
+    let mut watch = client.watch(request("")).await.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+    // A watcher is no runtime: nothing waits for it, and its stream ends by itself.
+    let (stopped, last) = tokio::join!(
+        tokio::time::timeout(
+            std::time::Duration::from_secs(4),
+            serving.stop(Stop::Linger)
+        ),
+        watch.message()
+    );
+    stopped.unwrap();
+    assert_eq!(last.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(watch.message().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn it_serves_until_it_is_told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let socket = folder.path().join("a.sock");
+    let server = tokio::spawn(server(&folder, "a").serve(async {
+        stopped.await.unwrap();
+    }));
+    while !socket.try_exists().unwrap() {
+        tokio::task::yield_now().await;
+    }
+    connect(&socket).await;
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    assert!(!socket.try_exists().unwrap());
+}
+
+#[tokio::test]
+async fn dropping_it_removes_the_sockets() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start([server(&folder, "a"), server(&folder, "b")])
+        .await
+        .unwrap();
+    let twice = Serving::start([server(&folder, "b")]).await.unwrap_err();
+    assert!(twice.to_string().contains("already served"), "{twice}");
+    assert_eq!(serving.sockets().count(), 2);
+    drop(serving);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn nothing_to_serve_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = Server::new("a").sockets_folder(folder.path());
+    let error = Serving::start([empty]).await.unwrap_err();
+    assert_eq!(error.to_string(), "serve a: it has no building block");
+}
+
+#[cfg(feature = "program")]
+#[tokio::test]
+async fn run_refuses_inside_a_runtime() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = server(&folder, "a").run();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+}
