@@ -224,6 +224,21 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
+    /// The errors of several keys as one, with the kind of the first; `None` when there are none. One alone stays as it is.
+    #[must_use]
+    pub fn join(errors: Vec<(String, Self)>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let (key, first) = errors.next()?;
+        let others: Vec<String> = errors
+            .map(|(key, error)| format!("{key:?}: {error}"))
+            .collect();
+        if others.is_empty() {
+            return Some(first);
+        }
+        let message = format!("{key:?}: {first}; {}", others.join("; "));
+        Some(Self::new(first.kind().clone(), message).with_source(first))
+    }
+
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -302,18 +317,4 @@ impl std::error::Error for Error {
             None => None,
         }
     }
-}
-
-/// Errors by key, for reports of several.
-pub(crate) fn join(errors: Vec<(String, Error)>) -> Option<Error> {
-    let mut errors = errors.into_iter();
-    let (key, first) = errors.next()?;
-    let others: Vec<String> = errors
-        .map(|(key, error)| format!("{key:?}: {error}"))
-        .collect();
-    if others.is_empty() {
-        return Some(first);
-    }
-    let message = format!("{key:?}: {first}; {}", others.join("; "));
-    Some(Error::new(first.kind().clone(), message).with_source(first))
 }

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use futures::stream;
 
 use super::{BulkEntry, DeleteRequest, GetRequest, Parallelism, SetRequest, StateStore};
-use crate::error::{Error, Result, join};
+use crate::error::{Error, Result};
 
 pub(super) async fn get<S: StateStore + ?Sized>(
     store: &S,
@@ -47,7 +47,7 @@ fn report(outcomes: Vec<(String, Result<()>)>) -> Result<()> {
         .into_iter()
         .filter_map(|(key, outcome)| Some((key, outcome.err()?)))
         .collect();
-    match join(failed) {
+    match Error::join(failed) {
         Some(error) => Err(error),
         None => Ok(()),
     }
