@@ -1,0 +1,12 @@
+//! The component on real files, beside the plain `sqlite3` program.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod failures;
+mod folder;
+mod query;
+mod state;
