@@ -154,20 +154,7 @@ impl<M: Send, A: Answer> Window<M, A> {
     /// # Errors
     /// [`Closed`] when the subscription is over. The message was then not delivered.
     pub async fn deliver(&self, message: M) -> Result<Pending<A>, Closed> {
-        let mut gate = self.gate.clone();
-        let room = async {
-            // An error means that the gate's owner is gone: nobody can pause any more.
-            let _ = gate.wait_for(|open| *open).await;
-            Arc::clone(&self.shared.slots).acquire_owned().await.ok()
-        };
-        let slot = tokio::select! {
-            biased;
-            () = self.shared.held.cancelled() => {
-                self.closed().await;
-                return Err(Closed);
-            }
-            slot = room => slot.ok_or(Closed)?,
-        };
+        let slot = self.slot().await?;
         let (answer, receiver) = oneshot::channel();
         let id = {
             let mut ledger = self.shared.ledger();
@@ -197,6 +184,16 @@ impl<M: Send, A: Answer> Window<M, A> {
             receiver,
             shared: Arc::clone(&self.shared),
         })
+    }
+
+    /// Waits until a message could be delivered, and says how many could: for a broker that claims what it delivers. Who
+    /// alone delivers into the window can then deliver so many without a wait, unless the runtime pauses meanwhile.
+    ///
+    /// # Errors
+    /// [`Closed`] when the subscription is over.
+    pub async fn room(&self) -> Result<usize, Closed> {
+        let _slot = self.slot().await?;
+        Ok(self.shared.slots.available_permits() + 1)
     }
 
     /// Runs a future while the subscription lives: for waiting at the broker.
@@ -237,6 +234,24 @@ impl<M: Send, A: Answer> Window<M, A> {
     /// Ends the subscription: nothing more is delivered, what is unanswered is abandoned.
     pub(crate) fn close(&self) {
         self.shared.close();
+    }
+
+    /// A place in the window, as soon as there is one and the runtime has not paused.
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, Closed> {
+        let mut gate = self.gate.clone();
+        let room = async {
+            // An error means that the gate's owner is gone: nobody can pause any more.
+            let _ = gate.wait_for(|open| *open).await;
+            Arc::clone(&self.shared.slots).acquire_owned().await.ok()
+        };
+        tokio::select! {
+            biased;
+            () = self.shared.held.cancelled() => {
+                self.closed().await;
+                Err(Closed)
+            }
+            slot = room => slot.ok_or(Closed),
+        }
     }
 
     /// Counts what is in flight here in a gauge that several windows may share.

@@ -54,6 +54,35 @@ async fn a_full_window_waits_and_a_dropped_answer_keeps_its_slot() {
 }
 
 #[tokio::test]
+async fn room_is_what_can_be_delivered_at_once() {
+    let gate = Gate::new();
+    let (deliveries, mut consumer) = window::<Message, Ack>(2, &gate);
+    assert_eq!(deliveries.room().await.unwrap(), 2);
+    let _first = deliveries.deliver(message("1")).await.unwrap();
+    assert_eq!(deliveries.room().await.unwrap(), 1);
+    let _second = deliveries.deliver(message("2")).await.unwrap();
+
+    let room = deliveries.room();
+    tokio::pin!(room);
+    assert!(futures::poll!(&mut room).is_pending(), "the window is full");
+    let id = consumer.next().await.unwrap().id;
+    consumer.settler().settle(id, Ack::Accepted).unwrap();
+    assert_eq!(room.await.unwrap(), 1);
+
+    gate.pause();
+    let room = deliveries.room();
+    tokio::pin!(room);
+    assert!(
+        futures::poll!(&mut room).is_pending(),
+        "the runtime has paused"
+    );
+    gate.resume();
+    assert_eq!(room.await.unwrap(), 1);
+    consumer.close();
+    assert_eq!(deliveries.room().await, Err(Closed));
+}
+
+#[tokio::test]
 async fn ids_are_settled_once() {
     let (deliveries, mut consumer) = pair(4);
     let pending = deliveries.deliver(message("1")).await.unwrap();
