@@ -59,9 +59,21 @@ impl Database {
         &self.location
     }
 
-    /// The thread that writes.
-    pub(crate) fn writer(&self) -> &Writer {
-        &self.writer
+    /// A connection beside those that the database has. It does not wait for locks.
+    pub(crate) async fn connect_aside(&self) -> Result<Connection> {
+        let location = self.location.clone();
+        let connecting = tokio::task::spawn_blocking(move || {
+            let connection = location.connect()?;
+            connection.busy_timeout(Duration::ZERO)?;
+            Ok(connection)
+        });
+        connecting
+            .await
+            .unwrap_or_else(|error| {
+                let unfinished = Error::internal("opening a connection did not finish");
+                Err(Fault::Refused(unfinished.with_source(error)))
+            })
+            .map_err(|fault| self.error(fault))
     }
 
     /// A read of some rows, whose place is known by an index.
@@ -101,6 +113,14 @@ impl Database {
         W: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         self.in_time(self.writer.run(work)).await
+    }
+
+    /// A write that nobody waits for. It is left out when too many others wait.
+    pub(crate) fn write_detached<W>(&self, work: W)
+    where
+        W: FnMut(&Connection) -> Result<(), Fault> + Send + 'static,
+    {
+        self.writer.run_detached(work);
     }
 
     /// Whether the file can be read.

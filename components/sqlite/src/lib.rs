@@ -10,6 +10,7 @@
 mod connection;
 mod database;
 mod error;
+mod pubsub;
 mod readers;
 mod schema;
 mod settings;
@@ -18,6 +19,7 @@ mod writer;
 
 use dapr_pluggable::Blocks;
 
+pub use self::pubsub::SqlitePubSub;
 pub use self::settings::{
     ConnectionSettings, OnMaxDelivery, SqlitePubSubSettings, SqliteStateSettings, Synchronous,
 };
@@ -26,5 +28,7 @@ pub use self::state::SqliteStateStore;
 /// The building blocks of this component.
 #[must_use]
 pub fn blocks() -> Blocks {
-    Blocks::new().state_store::<SqliteStateStore>()
+    Blocks::new()
+        .state_store::<SqliteStateStore>()
+        .pubsub::<SqlitePubSub>()
 }

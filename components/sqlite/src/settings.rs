@@ -155,7 +155,8 @@ pub struct SqlitePubSubSettings {
     /// Default: `pubsub_`
     pub table_prefix: String,
     /// After what time a message comes again whose subscriber stands still or is gone without a trace. It counts from the
-    /// later of the message's sending and the last answer on its stream. A stream that ends gives its messages back at once.
+    /// later of the message's sending and the last answer on its stream. A stream that ends gives its messages back at once. At
+    /// least 100ms.
     ///
     /// Default: `60s`
     pub visibility_timeout: Duration,
@@ -179,7 +180,7 @@ pub struct SqlitePubSubSettings {
     ///
     /// Default: `24h`
     pub retention: Duration,
-    /// How often to remove messages whose time to live or `retention` is over; more than zero.
+    /// How often to remove messages whose time to live or `retention` is over; at least 100ms.
     ///
     /// Default: `1m`
     pub cleanup_interval: Duration,
@@ -206,8 +207,8 @@ impl SqlitePubSubSettings {
     pub(crate) fn validate(&self) -> Result<()> {
         self.connection.validate()?;
         identifier("tablePrefix", &self.table_prefix)?;
-        positive("visibilityTimeout", self.visibility_timeout)?;
-        positive("cleanupInterval", self.cleanup_interval)?;
+        interval("visibilityTimeout", self.visibility_timeout)?;
+        interval("cleanupInterval", self.cleanup_interval)?;
         let has_topic = self.dead_letter_topic().is_some();
         match self.on_max_delivery {
             OnMaxDelivery::Drop if has_topic => Err(Error::invalid_settings(
@@ -254,10 +255,12 @@ fn identifier(key: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn positive(key: &str, duration: Duration) -> Result<()> {
-    if duration.is_zero() {
+/// What happens again and again must leave time for something else.
+fn interval(key: &str, duration: Duration) -> Result<()> {
+    const LEAST: Duration = Duration::from_millis(100);
+    if duration < LEAST {
         return Err(Error::invalid_settings(format!(
-            "{key} is 0: expected a duration of more than zero"
+            "{key} is {duration:?}: expected at least {LEAST:?}"
         )));
     }
     Ok(())

@@ -111,7 +111,7 @@ fn what_happens_at_the_limit_must_be_said() {
     );
     refused(
         pubsub(&[("visibilityTimeout", "0")]),
-        &["visibilityTimeout"],
+        &["visibilityTimeout", "100ms"],
     );
     assert!(pubsub(&[("maxDeliveryCount", "3"), ("deadLetterTopic", "dead")]).is_ok());
     assert!(pubsub(&[("maxDeliveryCount", "3"), ("onMaxDelivery", "drop")]).is_ok());

@@ -1,8 +1,6 @@
 //! Locks, full disks, files that are only read, and openings at the same time.
 
 use std::fs;
-use std::io::Write;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 
 use dapr_pluggable::ErrorKind;
@@ -10,48 +8,6 @@ use dapr_pluggable::state::{GetRequest, SetRequest};
 
 use crate::folder::Folder;
 use crate::state::{open, open_file, value};
-
-/// A `sqlite3` process that holds the lock for writing until it is dropped.
-struct Locked {
-    process: Child,
-    input: Option<ChildStdin>,
-}
-
-impl Locked {
-    async fn hold(folder: &Folder) -> Self {
-        let mut process = Command::new("sqlite3")
-            .arg(folder.database())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("this test needs the program sqlite3: apt-get install sqlite3");
-        let mut input = process.stdin.take().unwrap();
-        let marker = folder.file("locked");
-        writeln!(
-            input,
-            "BEGIN IMMEDIATE;\n.output '{marker}'\nSELECT 1;\n.output"
-        )
-        .unwrap();
-        input.flush().unwrap();
-        folder.file_appears(&marker).await;
-        Self {
-            process,
-            input: Some(input),
-        }
-    }
-
-    fn release(mut self) {
-        drop(self.input.take());
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ = self.process.wait();
-    }
-}
 
 #[tokio::test]
 async fn a_lock_that_lasts_is_an_error_and_then_over() {
@@ -62,7 +18,7 @@ async fn a_lock_that_lasts_is_an_error_and_then_over() {
         .unwrap();
     store.set(SetRequest::new("k", "1")).await.unwrap();
 
-    let lock = Locked::hold(&folder).await;
+    let lock = folder.lock().await;
     let outcomes =
         futures::future::join_all((0..20).map(|_| store.set(SetRequest::new("k", "2")))).await;
     for outcome in outcomes {
@@ -88,7 +44,7 @@ async fn a_lock_that_ends_in_time_is_no_error() {
     ])
     .await
     .unwrap();
-    let lock = Locked::hold(&folder).await;
+    let lock = folder.lock().await;
     let writes = tokio::spawn({
         let store = Arc::clone(&store);
         async move { store.set(SetRequest::new("k", "1")).await }

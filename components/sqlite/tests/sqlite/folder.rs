@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::lock::Lock;
+
 /// How long to wait for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,6 +35,11 @@ impl Folder {
             assert!(begun.elapsed() < PATIENCE, "{path} does not appear");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Has another process hold the lock for writing.
+    pub(crate) async fn lock(&self) -> Lock {
+        Lock::hold(self).await
     }
 
     /// Runs SQL in the plain program and gives what it prints.

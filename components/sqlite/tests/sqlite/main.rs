@@ -8,5 +8,8 @@
 
 mod failures;
 mod folder;
+mod lock;
+mod pubsub;
 mod query;
 mod state;
+mod subscriber;
