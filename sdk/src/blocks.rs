@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::registration::Registration;
@@ -18,6 +19,7 @@ use crate::component::{Block, InstanceId, Open};
 use crate::error::{Error, Result};
 use crate::guard::{Guard, InputKind, Kind, OutputKind, PubSubKind, SecretKind, StateKind};
 use crate::metadata::Metadata;
+use crate::opener::Opener;
 use crate::pubsub::PubSub;
 use crate::secret::SecretStore;
 use crate::settings::Rules;
@@ -254,13 +256,11 @@ impl Blocks {
     pub fn list(&self) -> impl Iterator<Item = Block> {
         Block::ALL.into_iter().filter(|block| self.has(*block))
     }
+}
 
-    /// Opens a state store in this process, as Init does.
-    ///
-    /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none,
-    /// [`InvalidSettings`](crate::ErrorKind::InvalidSettings) for bad metadata, and whatever the open reports.
-    pub async fn open_state_store(
+#[async_trait]
+impl Opener for Blocks {
+    async fn open_state_store(
         &self,
         instance: &InstanceId,
         properties: &Metadata,
@@ -268,12 +268,7 @@ impl Blocks {
         Ok(open(self.state_store.as_ref(), instance, properties).await?)
     }
 
-    /// Opens a broker in this process, as Init does.
-    ///
-    /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none,
-    /// [`InvalidSettings`](crate::ErrorKind::InvalidSettings) for bad metadata, and whatever the open reports.
-    pub async fn open_pubsub(
+    async fn open_pubsub(
         &self,
         instance: &InstanceId,
         properties: &Metadata,
@@ -281,12 +276,7 @@ impl Blocks {
         Ok(open(self.pubsub.as_ref(), instance, properties).await?)
     }
 
-    /// Opens an input binding in this process, as Init does.
-    ///
-    /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none,
-    /// [`InvalidSettings`](crate::ErrorKind::InvalidSettings) for bad metadata, and whatever the open reports.
-    pub async fn open_input_binding(
+    async fn open_input_binding(
         &self,
         instance: &InstanceId,
         properties: &Metadata,
@@ -294,12 +284,7 @@ impl Blocks {
         Ok(open(self.input_binding.as_ref(), instance, properties).await?)
     }
 
-    /// Opens an output binding in this process, as Init does.
-    ///
-    /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none,
-    /// [`InvalidSettings`](crate::ErrorKind::InvalidSettings) for bad metadata, and whatever the open reports.
-    pub async fn open_output_binding(
+    async fn open_output_binding(
         &self,
         instance: &InstanceId,
         properties: &Metadata,
@@ -307,12 +292,7 @@ impl Blocks {
         Ok(open(self.output_binding.as_ref(), instance, properties).await?)
     }
 
-    /// Opens a secret store in this process, as Init does.
-    ///
-    /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none,
-    /// [`InvalidSettings`](crate::ErrorKind::InvalidSettings) for bad metadata, and whatever the open reports.
-    pub async fn open_secret_store(
+    async fn open_secret_store(
         &self,
         instance: &InstanceId,
         properties: &Metadata,

@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod metadata;
 mod observe;
+mod opener;
 #[cfg(feature = "program")]
 pub mod program;
 pub mod pubsub;
@@ -25,6 +26,7 @@ pub use self::blocks::Blocks;
 pub use self::component::{Block, Component, InstanceId, Open};
 pub use self::error::{BoxError, Error, ErrorKind, Result, RuntimeFault, WireDetail, WireStatus};
 pub use self::metadata::Metadata;
+pub use self::opener::Opener;
 #[cfg(feature = "program")]
 pub use self::program::run;
 pub use self::server::{OnLostInit, Server, Serving, Stop};

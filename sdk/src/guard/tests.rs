@@ -10,7 +10,7 @@ use crate::state::{
     DeleteRequest, Entry, GetRequest, Operation, SetRequest, StateClaims, StateStore,
     TransactionalStateStore,
 };
-use crate::{Blocks, Metadata};
+use crate::{Blocks, Metadata, Opener as _};
 
 /// Does what the key says.
 #[derive(Clone, Default)]

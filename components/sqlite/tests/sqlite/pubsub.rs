@@ -7,7 +7,7 @@ use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::{
     BulkPublication, BulkPublishEntry, PubSub, Publication, Subscription,
 };
-use dapr_pluggable::{ErrorKind, InstanceId, Metadata, Result};
+use dapr_pluggable::{ErrorKind, InstanceId, Metadata, Opener as _, Result};
 
 use crate::folder::Folder;
 use crate::subscriber::{Subscriber, text};

@@ -6,7 +6,7 @@ use dapr_pluggable::state::{
     BulkEntry, Concurrency, DeleteRequest, Entry, GetRequest, Operation, Parallelism, SetRequest,
     StateStore,
 };
-use dapr_pluggable::{Bytes, ErrorKind, InstanceId, Metadata, Result};
+use dapr_pluggable::{Bytes, ErrorKind, InstanceId, Metadata, Opener as _, Result};
 
 use crate::folder::Folder;
 
