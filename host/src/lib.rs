@@ -1,1 +1,13 @@
-//! The light host.
+//! The light host: reads Dapr's resource files, opens the components that they name and keeps them for the application
+//! APIs.
+
+mod key_prefix;
+mod readiness;
+mod registry;
+
+pub use self::key_prefix::{KeyPrefix, PrefixContext};
+pub use self::readiness::Readiness;
+pub use self::registry::{
+    BindingComponent, ComponentInfo, Components, Identity, OpenComponent, PubSubComponent,
+    Registry, SecretComponent, StateComponent, WaitingComponent,
+};
