@@ -1,1 +1,19 @@
-//! Test fixtures.
+//! What tests stand on: patience, child processes that end with their test, and what is free and unique.
+//!
+//! Everything here fails the test it is used in: what cannot be had is a panic that names it.
+
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod patience;
+mod place;
+mod process;
+
+pub use rustix::process::Signal;
+
+pub use self::patience::{eventually, eventually_equal, patience, within};
+pub use self::place::{free_port, socket_folder, unique};
+pub use self::process::Process;

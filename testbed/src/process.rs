@@ -1,0 +1,229 @@
+//! Child processes: owned, listened to, and ended by their id.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::patience::{patience, within};
+
+/// A child process and what it has said. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    lines: watch::Receiver<Vec<Line>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    stream: Stream,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Process {
+    /// Starts a command. What it says is kept where the command has `Stdio::piped()` for it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+        let (sender, lines) = watch::channel(Vec::new());
+        let mut readers = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            readers.push(tokio::spawn(read(stdout, Stream::Stdout, sender.clone())));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            readers.push(tokio::spawn(read(stderr, Stream::Stderr, sender)));
+        }
+        Self {
+            child,
+            lines,
+            readers,
+        }
+    }
+
+    /// Waits for a line that contains a text, on standard output or error, and gives it. Lines from before the call
+    /// count.
+    ///
+    /// # Panics
+    /// When it ends without having said so, or says nothing of the kind within [`patience`].
+    pub async fn says(&self, text: &str) -> String {
+        let mut lines = self.lines.clone();
+        let found = |line: &&Line| line.text.contains(text);
+        let said = timeout(
+            patience(),
+            lines.wait_for(|lines| lines.iter().any(|line| found(&line))),
+        )
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .and_then(|lines| lines.iter().find(found).map(|line| line.text.clone()));
+        said.unwrap_or_else(|| panic!("it never said {text:?}:\n{}", self.log()))
+    }
+
+    /// What it has said, standard output and error as the lines came.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.text(|_| true)
+    }
+
+    /// What it has written to standard output.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.text(|stream| stream == Stream::Stdout)
+    }
+
+    /// What it has written to standard error.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.text(|stream| stream == Stream::Stderr)
+    }
+
+    /// Its standard input, where the command has `Stdio::piped()` for it; `None` the second time.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Its id.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process has ended")
+    }
+
+    /// Whether it has not ended yet.
+    ///
+    /// # Panics
+    /// When the system does not know.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("look at a child").is_none()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("the id of a process"), signal).expect("send a signal");
+    }
+
+    /// Waits until it ends, and for its last words.
+    ///
+    /// # Panics
+    /// When it does not end within [`patience`].
+    pub async fn end(&mut self) -> ExitStatus {
+        let status = within("the end of a process", self.child.wait()).await;
+        for reader in self.readers.drain(..) {
+            within("the end of what a process says", reader)
+                .await
+                .expect("read what a process says");
+        }
+        status.expect("wait for a child")
+    }
+
+    /// Waits until it ends and gives its exit code, -1 for the end by a signal.
+    ///
+    /// # Panics
+    /// As [`end`](Self::end).
+    pub async fn code(&mut self) -> i32 {
+        self.end().await.code().unwrap_or(-1)
+    }
+
+    /// Asks it to stop (SIGTERM), kills it when it does not within [`patience`], and gives how it ended.
+    ///
+    /// # Panics
+    /// As [`end`](Self::end).
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.stop_within(patience()).await
+    }
+
+    async fn stop_within(&mut self, grace: Duration) -> ExitStatus {
+        if self.is_running() {
+            self.signal(Signal::TERM);
+            if timeout(grace, self.child.wait()).await.is_err() {
+                self.signal(Signal::KILL);
+            }
+        }
+        self.end().await
+    }
+
+    fn text(&self, is_wanted: impl Fn(Stream) -> bool) -> String {
+        let lines = self.lines.borrow();
+        let wanted = lines.iter().filter(|line| is_wanted(line.stream));
+        wanted.map(|line| format!("{}\n", line.text)).collect()
+    }
+}
+
+async fn read(source: impl AsyncRead + Unpin, stream: Stream, log: watch::Sender<Vec<Line>>) {
+    let mut lines = BufReader::new(source).lines();
+    while let Ok(Some(text)) = lines.next_line().await {
+        log.send_modify(|log| log.push(Line { stream, text }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Process::spawn(&mut command)
+    }
+
+    #[tokio::test]
+    async fn it_hears_both_streams_and_the_end() {
+        let mut process = shell("echo first; read line; echo last >&2; exit 3");
+        assert_eq!(process.says("first").await, "first");
+        assert!(process.is_running());
+        drop(process.stdin());
+        assert_eq!(process.code().await, 3);
+        assert_eq!(process.stdout(), "first\n");
+        assert_eq!(process.stderr(), "last\n");
+        assert_eq!(process.log(), "first\nlast\n");
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "it never said \"second\":\nfirst\n")]
+    async fn it_does_not_wait_for_who_has_ended() {
+        shell("echo first").says("second").await;
+    }
+
+    #[tokio::test]
+    async fn who_does_not_stop_is_killed() {
+        let mut process = shell("trap '' TERM; echo deaf; exec tail -f /dev/null");
+        process.says("deaf").await;
+        let status = process.stop_within(Duration::from_millis(10)).await;
+        assert_eq!(status.signal(), Some(9));
+
+        let mut process = shell("echo here; exec tail -f /dev/null");
+        process.says("here").await;
+        assert_eq!(process.stop().await.signal(), Some(15));
+        assert_eq!(process.stop().await.signal(), Some(15));
+    }
+}
