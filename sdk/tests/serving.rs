@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
 use dapr_pluggable::{Blocks, Component, Result, Server, Serving, Stop, async_trait};
+use dapr_pluggable_testbed::eventually;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -94,9 +95,7 @@ async fn it_serves_until_it_is_told_to_stop() {
     let server = tokio::spawn(server(&folder, "a").serve(async {
         stopped.await.unwrap();
     }));
-    while !socket.try_exists().unwrap() {
-        tokio::task::yield_now().await;
-    }
+    eventually("the socket", async || socket.try_exists().unwrap()).await;
     connect(&socket).await;
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
+use dapr_pluggable_testbed::{Process, Signal, socket_folder, within};
 use libtest_mimic::Trial;
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::harness::{OpenCall, Program, folder, socket, trial, within};
+use super::harness::{OpenCall, command, serve, socket, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -27,18 +27,18 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn ask(folder: &TempDir, arguments: &[&str]) -> Program {
-    let mut command = Program::command("patient");
+fn ask(folder: &TempDir, arguments: &[&str]) -> Process {
+    let mut command = command("patient");
     command.arg("health").args(arguments);
     if !arguments.contains(&"--socket") {
         command.arg("--sockets-folder").arg(folder.path());
     }
-    Program::spawn(&mut command)
+    Process::spawn(&mut command)
 }
 
 async fn it_says_who_serves() {
-    let folder = folder();
-    let _server = Program::serve(&folder, &[]).await;
+    let folder = socket_folder();
+    let _server = serve(&folder, &[]).await;
     let socket = socket(&folder);
     for arguments in [
         &[][..],
@@ -52,14 +52,14 @@ async fn it_says_who_serves() {
 }
 
 async fn it_says_why_not() {
-    let folder = folder();
+    let folder = socket_folder();
     let missing = ask(&folder, &[]);
     std::fs::write(folder.path().join("file.sock"), "").unwrap();
     let file = ask(&folder, &["file"]);
     drop(std::os::unix::net::UnixListener::bind(folder.path().join("stale.sock")).unwrap());
     let stale = ask(&folder, &["stale"]);
     let bad_name = ask(&folder, &["Patient"]);
-    let _server = Program::serve(&folder, &[]).await;
+    let _server = serve(&folder, &[]).await;
     let unknown = ask(&folder, &["--service", "no.Such"]);
     for (mut health, why) in [
         (missing, "patient.sock: there is no such file"),
@@ -78,14 +78,14 @@ async fn it_says_why_not() {
 }
 
 async fn it_waits_for_the_start() {
-    let folder = folder();
+    let folder = socket_folder();
     let mut health = ask(&folder, &["--wait", "10m"]);
-    let _server = Program::serve(&folder, &[]).await;
+    let _server = serve(&folder, &[]).await;
     assert_eq!(health.code().await, 0, "{}", health.log());
 }
 
 async fn the_wait_has_an_end() {
-    let folder = folder();
+    let folder = socket_folder();
     let mut health = ask(&folder, &["--wait", "200ms"]);
     assert_eq!(health.code().await, 1);
     assert!(
@@ -96,8 +96,8 @@ async fn the_wait_has_an_end() {
 }
 
 async fn endpoints_follow_the_life_of_the_server() {
-    let folder = folder();
-    let mut server = Program::serve(
+    let folder = socket_folder();
+    let mut server = serve(
         &folder,
         &["--http-listen=0", "--drain-cap=10m", "--shutdown-linger=0s"],
     )
@@ -133,15 +133,15 @@ async fn endpoints_follow_the_life_of_the_server() {
 }
 
 async fn a_port_in_use_is_an_error() {
-    let folder = folder();
+    let folder = socket_folder();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut command = Program::command("patient");
+    let mut command = command("patient");
     command
         .arg("--sockets-folder")
         .arg(folder.path())
         .args(["--http-listen", &address]);
-    let mut server = Program::spawn(&mut command);
+    let mut server = Process::spawn(&mut command);
     assert_eq!(server.code().await, 1);
     assert!(
         server

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
+use dapr_pluggable_testbed::{Process, Signal, eventually, socket_folder};
 use libtest_mimic::Trial;
-use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::harness::{Program, connect, eventually, folder, socket, trial};
+use super::harness::{command, command_of, connect, serve, socket, trial};
 
 /// A user without rights.
 const NOBODY: u32 = 65_534;
@@ -72,8 +72,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn start(folder: &Path, names: &str) -> Program {
-    Program::spawn(Program::command(names).arg("--sockets-folder").arg(folder))
+fn start(folder: &Path, names: &str) -> Process {
+    Process::spawn(command(names).arg("--sockets-folder").arg(folder))
 }
 
 /// Starts it where it cannot start, and gives what it says.
@@ -90,9 +90,9 @@ async fn fails(folder: &Path, names: &str) -> String {
 }
 
 async fn it_says_what_is_served_and_to_whom() {
-    let folder = folder();
-    let mut program = Program::serve(&folder, &["--socket-mode=0600"]).await;
-    program.logs("daprd").await;
+    let folder = socket_folder();
+    let program = serve(&folder, &["--socket-mode=0600"]).await;
+    program.says("daprd").await;
     let log = program.log();
     for part in [
         &format!("socket={}", socket(&folder).display()),
@@ -106,8 +106,8 @@ async fn it_says_what_is_served_and_to_whom() {
     }
     assert!(!log.contains("replaces a built-in"), "{log}");
 
-    let mut redis = start(folder.path(), "redis");
-    redis.logs("replaces a built-in component").await;
+    let redis = start(folder.path(), "redis");
+    redis.says("replaces a built-in component").await;
     assert!(
         redis.log().contains("types=\"state.redis\""),
         "{}",
@@ -116,8 +116,8 @@ async fn it_says_what_is_served_and_to_whom() {
 }
 
 async fn what_is_in_the_way_stays() {
-    let folder = folder();
-    let server = Program::serve(&folder, &[]).await;
+    let folder = socket_folder();
+    let server = serve(&folder, &[]).await;
     let error = fails(folder.path(), "patient").await;
     assert!(error.ends_with("patient.sock is already served"), "{error}");
     connect(&socket(&folder)).await.unwrap();
@@ -134,19 +134,19 @@ async fn what_is_in_the_way_stays() {
 }
 
 async fn a_path_that_is_too_long_is_named() {
-    let folder = folder();
+    let folder = socket_folder();
     let long = folder.path().join("x".repeat(100));
     let error = fails(&long, "patient").await;
     assert!(error.contains("107 are possible"), "{error}");
 }
 
 async fn it_takes_the_place_of_one_that_was_killed() {
-    let folder = folder();
-    let mut killed = Program::serve(&folder, &[]).await;
+    let folder = socket_folder();
+    let mut killed = serve(&folder, &[]).await;
     killed.signal(Signal::KILL);
     killed.end().await;
     assert!(UnixStream::connect(socket(&folder)).is_err());
-    let mut next = Program::serve(&folder, &[]).await;
+    let mut next = serve(&folder, &[]).await;
     assert!(
         next.log().contains("removed a stale socket"),
         "{}",
@@ -159,10 +159,10 @@ async fn it_takes_the_place_of_one_that_was_killed() {
 }
 
 async fn of_many_processes_one_wins() {
-    let folder = folder();
+    let folder = socket_folder();
     drop(UnixListener::bind(socket(&folder)).unwrap());
-    let mut programs: Vec<Program> = (0..6).map(|_| start(folder.path(), "patient")).collect();
-    eventually("the losers", || {
+    let mut programs: Vec<Process> = (0..6).map(|_| start(folder.path(), "patient")).collect();
+    eventually("the losers", async || {
         programs
             .iter_mut()
             .filter_map(|program| program.is_running().then_some(()))
@@ -188,16 +188,16 @@ async fn of_many_processes_one_wins() {
 }
 
 async fn two_servers_share_a_process() {
-    let folder = folder();
+    let folder = socket_folder();
     let mut program = start(folder.path(), "patient,other");
     for name in ["patient", "other"] {
-        program.logs(&format!("types=\"state.{name}\"")).await;
+        program.says(&format!("types=\"state.{name}\"")).await;
     }
     let other = folder.path().join("other.sock");
     connect(&socket(&folder)).await.unwrap();
     connect(&other).await.unwrap();
-    let mut health = Program::spawn(
-        Program::command("patient,other")
+    let mut health = Process::spawn(
+        command("patient,other")
             .args(["health", "--sockets-folder"])
             .arg(folder.path()),
     );
@@ -209,7 +209,7 @@ async fn two_servers_share_a_process() {
 }
 
 async fn all_start_or_none() {
-    let folder = folder();
+    let folder = socket_folder();
     fs::write(folder.path().join("second.sock"), "").unwrap();
     let error = fails(folder.path(), "first,second").await;
     assert!(error.contains("serve second: "), "{error}");
@@ -217,14 +217,14 @@ async fn all_start_or_none() {
 }
 
 async fn a_wrong_command_line_is_explained() {
-    let folder = folder();
+    let folder = socket_folder();
     for (argument, expected) in [
         ("--socket-mode=abc", "octal permissions"),
         ("--no-such-flag", "--no-such-flag"),
         ("--shutdown-linger=soon", "a duration such as"),
     ] {
-        let mut program = Program::spawn(
-            Program::command("patient")
+        let mut program = Process::spawn(
+            command("patient")
                 .arg("--sockets-folder")
                 .arg(folder.path())
                 .arg(argument),
@@ -232,8 +232,8 @@ async fn a_wrong_command_line_is_explained() {
         assert_eq!(program.code().await, 2);
         assert!(program.log().contains(expected), "{}", program.log());
     }
-    let mut program = Program::spawn(
-        Program::command("patient")
+    let mut program = Process::spawn(
+        command("patient")
             .arg("--sockets-folder")
             .arg(folder.path())
             .arg("--socket-group=no-such-group"),
@@ -249,7 +249,7 @@ async fn a_wrong_command_line_is_explained() {
 }
 
 async fn help_and_version_are_there() {
-    let mut help = Program::spawn(Program::command("patient").arg("--help"));
+    let mut help = Process::spawn(command("patient").arg("--help"));
     assert_eq!(help.code().await, 0);
     for part in [
         "component patient on",
@@ -260,7 +260,7 @@ async fn help_and_version_are_there() {
     ] {
         assert!(help.log().contains(part), "{part}: {}", help.log());
     }
-    let mut version = Program::spawn(Program::command("patient").arg("--version"));
+    let mut version = Process::spawn(command("patient").arg("--version"));
     assert_eq!(version.code().await, 0);
     assert!(
         version.log().contains(" 7.8.9 (dapr-pluggable "),
@@ -270,14 +270,14 @@ async fn help_and_version_are_there() {
 }
 
 async fn the_environment_names_the_folder() {
-    let folder = folder();
-    let mut command = Program::command("patient");
+    let folder = socket_folder();
+    let mut command = command("patient");
     command
         .env("DAPR_COMPONENTS_SOCKETS_FOLDER", "")
         .env("DAPR_COMPONENT_SOCKETS_FOLDER", folder.path());
-    let mut program = Program::spawn(&mut command);
+    let program = Process::spawn(&mut command);
     program
-        .logs("daprd reads DAPR_COMPONENTS_SOCKETS_FOLDER alone")
+        .says("daprd reads DAPR_COMPONENTS_SOCKETS_FOLDER alone")
         .await;
     assert!(
         program
@@ -290,16 +290,16 @@ async fn the_environment_names_the_folder() {
 }
 
 async fn a_signal_during_the_start_is_a_stop() {
-    let folder = folder();
+    let folder = socket_folder();
     // Somebody holds the lock that a start needs.
     let lock = fs::File::open(folder.path()).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let mut program = Program::spawn(
-        Program::command("patient")
+    let mut program = Process::spawn(
+        command("patient")
             .args(["--http-listen=0", "--sockets-folder"])
             .arg(folder.path()),
     );
-    program.logs("answering").await;
+    program.says("answering").await;
     program.signal(Signal::TERM);
     assert_eq!(program.code().await, 0);
     assert_eq!(names(&folder), [""; 0]);
@@ -313,7 +313,7 @@ async fn a_folder_that_is_not_writable_is_named() {
     let copy = Copy::new();
     for folder in [folder.path().to_owned(), folder.path().join("below")] {
         let mut command = copy.as_nobody();
-        let mut program = Program::spawn(command.arg("--sockets-folder").arg(&folder));
+        let mut program = Process::spawn(command.arg("--sockets-folder").arg(&folder));
         assert_eq!(program.code().await, 1);
         let log = program.log();
         assert!(
@@ -324,17 +324,17 @@ async fn a_folder_that_is_not_writable_is_named() {
 }
 
 async fn only_allowed_users_may_connect() {
-    let folder = folder();
+    let folder = socket_folder();
     let copy = Copy::new();
     let health = || {
-        Program::spawn(
+        Process::spawn(
             copy.as_nobody()
                 .args(["health", "--sockets-folder"])
                 .arg(folder.path()),
         )
     };
 
-    let owner_only = Program::serve(&folder, &["--socket-mode=0600"]).await;
+    let owner_only = serve(&folder, &["--socket-mode=0600"]).await;
     let mut refused = health();
     assert_eq!(refused.code().await, 1);
     assert!(
@@ -344,13 +344,12 @@ async fn only_allowed_users_may_connect() {
     );
     drop(owner_only);
 
-    let mut others = Program::serve(&folder, &["--socket-mode=0666", "--allow-uid=12345"]).await;
+    let others = serve(&folder, &["--socket-mode=0666", "--allow-uid=12345"]).await;
     assert_eq!(health().code().await, 1);
-    others.logs("this user is not allowed").await;
+    others.says("this user is not allowed").await;
     drop(others);
 
-    let _this_one =
-        Program::serve(&folder, &["--socket-mode=0666", "--allow-uid=12345,65534"]).await;
+    let _this_one = serve(&folder, &["--socket-mode=0666", "--allow-uid=12345,65534"]).await;
     assert_eq!(health().code().await, 0);
 }
 
@@ -359,14 +358,14 @@ struct Copy(TempDir);
 
 impl Copy {
     fn new() -> Self {
-        let folder = folder();
+        let folder = socket_folder();
         let program = std::env::current_exe().unwrap();
         fs::copy(program, folder.path().join("program")).unwrap();
         Self(folder)
     }
 
     fn as_nobody(&self) -> tokio::process::Command {
-        let mut command = Program::command_of(&self.0.path().join("program"), "patient");
+        let mut command = command_of(&self.0.path().join("program"), "patient");
         command.uid(NOBODY).gid(NOBODY);
         command
     }

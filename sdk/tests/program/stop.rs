@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
+use dapr_pluggable_testbed::{Process, Signal, eventually, socket_folder};
 use libtest_mimic::Trial;
-use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::harness::{OpenCall, Program, connect, eventually, folder, socket, trial};
+use super::harness::{OpenCall, command, connect, serve, socket, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -29,11 +29,11 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 async fn a_call_in_flight_is_finished() {
-    let folder = folder();
-    let mut program = Program::serve(&folder, &["--drain-cap=10m"]).await;
+    let folder = socket_folder();
+    let mut program = serve(&folder, &["--drain-cap=10m"]).await;
     let mut call = OpenCall::begin(&socket(&folder)).await;
     program.signal(Signal::TERM);
-    eventually("the end of the socket", || {
+    eventually("the end of the socket", async || {
         !socket(&folder).try_exists().unwrap()
     })
     .await;
@@ -45,8 +45,8 @@ async fn a_call_in_flight_is_finished() {
 }
 
 async fn a_call_that_never_ends_is_cut_off() {
-    let folder = folder();
-    let mut program = Program::serve(&folder, &["--drain-cap=100ms"]).await;
+    let folder = socket_folder();
+    let mut program = serve(&folder, &["--drain-cap=100ms"]).await;
     let mut call = OpenCall::begin(&socket(&folder)).await;
     program.signal(Signal::TERM);
     assert_eq!(program.code().await, 0);
@@ -59,12 +59,12 @@ async fn a_call_that_never_ends_is_cut_off() {
 }
 
 async fn without_runtimes_it_stops_at_once() {
-    let folder = folder();
-    let mut program = Program::serve(&folder, &["--shutdown-linger=10m"]).await;
+    let folder = socket_folder();
+    let mut program = serve(&folder, &["--shutdown-linger=10m"]).await;
     // Only who has called a building block is a runtime.
     let _looks_on = connect(&socket(&folder)).await.unwrap();
-    let mut health = Program::spawn(
-        Program::command("patient")
+    let mut health = Process::spawn(
+        command("patient")
             .args(["health", "--sockets-folder"])
             .arg(folder.path()),
     );
@@ -77,14 +77,14 @@ async fn without_runtimes_it_stops_at_once() {
 async fn sigint_stops_it_too() {
     let (_controller, terminal) = terminal();
     for stdin in [Stdio::null(), Stdio::from(terminal)] {
-        let folder = folder();
-        let mut command = Program::command("patient");
+        let folder = socket_folder();
+        let mut command = command("patient");
         command
             .arg("--sockets-folder")
             .arg(folder.path())
             .stdin(stdin);
-        let mut program = Program::spawn(&mut command);
-        program.logs("serving").await;
+        let mut program = Process::spawn(&mut command);
+        program.says("serving").await;
         program.signal(Signal::INT);
         assert_eq!(program.code().await, 0);
         assert!(!socket(&folder).try_exists().unwrap());
@@ -93,12 +93,12 @@ async fn sigint_stops_it_too() {
 
 async fn a_second_signal_ends_it() {
     for (second, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let folder = folder();
-        let mut program = Program::serve(&folder, &["--drain-cap=10m"]).await;
+        let folder = socket_folder();
+        let mut program = serve(&folder, &["--drain-cap=10m"]).await;
         let call = OpenCall::begin(&socket(&folder)).await;
         program.signal(Signal::TERM);
         // A stale socket would make daprd hang.
-        eventually("the end of the socket", || {
+        eventually("the end of the socket", async || {
             !socket(&folder).try_exists().unwrap()
         })
         .await;

@@ -30,7 +30,7 @@ async fn a_lock_that_lasts_is_an_error_and_then_over() {
     }
     // Readers are not held up.
     assert_eq!(value(&store, "k").await.unwrap(), "1");
-    lock.release();
+    lock.release().await;
     store.set(SetRequest::new("k", "3")).await.unwrap();
     assert_eq!(value(&store, "k").await.unwrap(), "3");
 }
@@ -51,7 +51,7 @@ async fn a_lock_that_ends_in_time_is_no_error() {
     });
     // The write has begun to wait, and the database is still readable meanwhile.
     assert_eq!(value(&store, "k").await, None);
-    lock.release();
+    lock.release().await;
     writes.await.unwrap().unwrap();
 }
 

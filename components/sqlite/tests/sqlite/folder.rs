@@ -1,14 +1,11 @@
 //! A temporary folder with a database, and the plain `sqlite3` program to look at it.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
+use dapr_pluggable_testbed::eventually_equal;
 use tempfile::TempDir;
 
 use crate::lock::Lock;
-
-/// How long to wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A folder with one database, removed at the end.
 pub(crate) struct Folder(TempDir);
@@ -26,15 +23,6 @@ impl Folder {
     /// The path of a file in the folder.
     pub(crate) fn file(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
-    }
-
-    /// Waits until a file is there and has something in it.
-    pub(crate) async fn file_appears(&self, path: &str) {
-        let begun = Instant::now();
-        while std::fs::read(path).unwrap_or_default().is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "{path} does not appear");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     /// Has another process hold the lock for writing.
@@ -56,17 +44,6 @@ impl Folder {
 
     /// Waits until SQL gives a text.
     pub(crate) async fn eventually(&self, sql: &str, expected: &str) {
-        let begun = Instant::now();
-        loop {
-            let found = self.sqlite3(sql);
-            if found == expected {
-                return;
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{sql} still gives {found:?}, not {expected:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually_equal(sql, expected.to_owned(), async || self.sqlite3(sql)).await;
     }
 }

@@ -423,7 +423,7 @@ async fn a_lock_does_not_end_a_subscription() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Unavailable);
-    lock.release();
+    lock.release().await;
     let delivered = subscriber.next().await;
     // Nor does a lock lose an answer.
     let lock = folder.lock().await;
@@ -433,7 +433,7 @@ async fn a_lock_does_not_end_a_subscription() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Unavailable);
-    lock.release();
+    lock.release().await;
     is_empty(&folder).await;
     subscriber.stop().await.unwrap();
 }

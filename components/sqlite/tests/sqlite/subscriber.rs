@@ -6,10 +6,8 @@ use std::time::Duration;
 use dapr_pluggable::Result;
 use dapr_pluggable::delivery::{Ack, Consumer, Delivered, Gate, window};
 use dapr_pluggable::pubsub::{Message, PubSub, Subscription};
+use dapr_pluggable_testbed::within;
 use tokio::task::JoinSet;
-
-/// How long to wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One subscription, run until it is stopped or dropped.
 pub(crate) struct Subscriber {
@@ -28,9 +26,8 @@ impl Subscriber {
 
     /// The next message.
     pub(crate) async fn next(&mut self) -> Delivered<Message> {
-        let next = tokio::time::timeout(PATIENCE, self.consumer.next());
-        next.await
-            .expect("no message arrives")
+        within("a message", self.consumer.next())
+            .await
             .expect("the subscription ended")
     }
 
@@ -70,10 +67,8 @@ impl Subscriber {
     /// Ends the subscription, and waits until the broker has noticed.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.consumer.close();
-        let ended = tokio::time::timeout(PATIENCE, self.run.join_next());
-        ended
+        within("the end of a closed subscription", self.run.join_next())
             .await
-            .expect("a closed subscription does not end")
             .unwrap()
             .unwrap()
     }
