@@ -101,6 +101,24 @@ impl ErrorKind {
             Self::Internal => "internal",
         }
     }
+
+    /// The gRPC code that the kind has on the wire, 1 to 16.
+    #[must_use]
+    pub fn grpc_code(&self) -> u32 {
+        match self {
+            Self::Cancelled => 1,
+            Self::InvalidRequest | Self::InvalidSettings | Self::EtagInvalid => 3,
+            Self::TimedOut => 4,
+            Self::NotFound => 5,
+            Self::Denied => 7,
+            Self::Throttled => 8,
+            Self::EtagMismatch | Self::NotOpened => 9,
+            Self::Unsupported => 12,
+            Self::BulkDeleteMismatch { .. } | Self::Internal => 13,
+            Self::Unavailable => 14,
+            Self::Runtime(fault) => fault.grpc_code,
+        }
+    }
 }
 
 /// What Dapr calls a kit error: the runtime answers the application with this HTTP code and tag.
@@ -209,13 +227,12 @@ impl Error {
         )
     }
 
-    /// The stored etag of `key` is another: [`ErrorKind::EtagMismatch`].
+    /// The stored etag of `key` is another: [`ErrorKind::EtagMismatch`]. The runtime puts `possible etag mismatch.` before
+    /// the text.
     pub fn etag_mismatch(key: &str) -> Self {
         Self::new(
             ErrorKind::EtagMismatch,
-            format!(
-                "possible etag mismatch. error from state store: key {key:?} was changed by another write"
-            ),
+            format!("key {key:?} was changed by another write"),
         )
     }
 

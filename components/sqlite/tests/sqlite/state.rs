@@ -292,7 +292,7 @@ async fn bulk_calls_answer_for_each_item() {
     let error = store.bulk_set(requests, any).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::EtagMismatch);
     for word in [
-        "\"k7\": possible etag mismatch",
+        "\"k7\" was changed by another write",
         "\"k9\": error parsing TTL",
         "\"\": missing key in set operation",
     ] {
