@@ -11,9 +11,11 @@
 mod patience;
 mod place;
 mod process;
+mod skip;
 
 pub use rustix::process::Signal;
 
 pub use self::patience::{eventually, eventually_equal, patience, within};
 pub use self::place::{free_port, socket_folder, unique};
 pub use self::process::Process;
+pub use self::skip::{rounds, skip, skip_missing};
