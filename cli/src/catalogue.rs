@@ -1,0 +1,34 @@
+//! The components that this program has: a type name, and how to open what it stands for.
+
+use dapr_pluggable::Blocks;
+
+type Make = fn() -> Blocks;
+
+/// By the second half of a type: `memory` of `state.memory`.
+const COMPONENTS: [(&str, Make); 1] = [("sqlite", dapr_component_sqlite::blocks)];
+
+/// The names, sorted.
+pub(crate) fn names() -> [&'static str; COMPONENTS.len()] {
+    COMPONENTS.map(|(name, _)| name)
+}
+
+/// The building blocks of the component of that name.
+pub(crate) fn blocks(name: &str) -> Option<Blocks> {
+    let entry = COMPONENTS.iter().find(|(known, _)| *known == name);
+    entry.map(|(_, make)| make())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_one_that_a_socket_can_have_and_stands_for_something() {
+        assert!(names().is_sorted());
+        for name in names() {
+            dapr_pluggable::socket::SocketName::parse(name).unwrap();
+            assert!(blocks(name).unwrap().list().next().is_some(), "{name}");
+        }
+        assert!(blocks("redis").is_none());
+    }
+}

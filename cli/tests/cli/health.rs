@@ -1,0 +1,32 @@
+//! The verb `health`.
+
+use dapr_pluggable_testbed::{Process, socket_folder};
+
+use crate::program::{pluggable, run, serve, text};
+
+#[tokio::test]
+async fn it_waits_until_a_component_serves() {
+    let folder = socket_folder();
+    let mut health = Process::spawn(&mut pluggable([
+        "health",
+        "--wait",
+        "10m",
+        "--sockets-folder",
+        text(folder.path()),
+        "sqlite",
+    ]));
+    let _component = serve(folder.path(), &["sqlite"]).await;
+    assert_eq!(health.code().await, 0, "{}", health.log());
+    let socket = folder.path().join("sqlite.sock");
+    assert_eq!(health.stdout(), format!("{} is served\n", text(&socket)));
+}
+
+#[tokio::test]
+async fn it_says_who_does_not_serve() {
+    let folder = socket_folder();
+    let socket = folder.path().join("sqlite.sock");
+    let ended = run(["health", "--socket", text(&socket)]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.starts_with("error: "), "{ended:?}");
+    assert!(ended.stderr.contains(text(&socket)), "{ended:?}");
+}

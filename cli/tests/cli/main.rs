@@ -1,0 +1,6 @@
+//! The program `pluggable`, as people and scripts see it: real processes, sockets, files and exit codes.
+
+mod health;
+mod help;
+mod program;
+mod serve;

@@ -1,0 +1,138 @@
+//! The verb `serve`.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use dapr_pluggable_testbed::{Process, Signal, eventually, socket_folder};
+
+use crate::program::{pluggable, run, serve, text};
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".sock")).collect();
+    names.sort();
+    names
+}
+
+/// Serves `memory` with a shell script beside it.
+fn serve_beside(folder: &Path, script: &str) -> Process {
+    let mut command = pluggable(["serve", "sqlite", "--sockets-folder"]);
+    command.arg(folder).args(["--", "sh", "-c", script]);
+    Process::spawn(&mut command)
+}
+
+#[tokio::test]
+async fn each_name_makes_a_socket_which_goes_at_the_end() {
+    let folder = socket_folder();
+    let mut component = serve(folder.path(), &["sqlite", "--socket-mode=0600"]).await;
+    component.says("sqlite.sock").await;
+    assert_eq!(names(folder.path()), ["sqlite.sock"]);
+    let socket = folder.path().join("sqlite.sock");
+    let mode = std::fs::metadata(socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    component.signal(Signal::TERM);
+    assert_eq!(component.code().await, 0, "{}", component.log());
+    assert!(names(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_component_can_have_another_name() {
+    let folder = socket_folder();
+    let component = serve(folder.path(), &["sqlite", "--as", "sqlite-local"]).await;
+    assert_eq!(names(folder.path()), ["sqlite-local.sock"]);
+    component.says("state.sqlite-local").await;
+    let ended = run(["serve", "sqlite", "--as", "Upper.Case"]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("\"Upper.Case\""), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_live_socket_is_left_to_its_component() {
+    let folder = socket_folder();
+    let _first = serve(folder.path(), &["sqlite"]).await;
+    let second = run(["serve", "sqlite", "--sockets-folder", text(folder.path())]).await;
+    assert_eq!(second.code, 1, "{second:?}");
+    assert!(
+        second.stderr.contains("error: serve sqlite: "),
+        "{second:?}"
+    );
+    assert_eq!(names(folder.path()), ["sqlite.sock"]);
+}
+
+#[tokio::test]
+async fn a_command_finds_the_component_and_decides_on_the_end() {
+    let folder = socket_folder();
+    let script = format!(
+        "test -S \"$DAPR_COMPONENTS_SOCKETS_FOLDER/sqlite.sock\" && {} health sqlite && exit 7",
+        env!("CARGO_BIN_EXE_pluggable")
+    );
+    let mut component = serve_beside(folder.path(), &script);
+    assert_eq!(component.code().await, 7, "{}", component.log());
+    assert!(component.stdout().contains("is served"));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn signals_are_passed_on_and_the_component_outlives_the_command() {
+    let folder = socket_folder();
+    let script = "trap 'echo told to look again' HUP
+        trap 'test -S \"$DAPR_COMPONENTS_SOCKETS_FOLDER/sqlite.sock\" && echo still served; exit 5' TERM
+        echo trap is set; while :; do sleep 0.1; done";
+    let mut component = serve_beside(folder.path(), script);
+    component.says("trap is set").await;
+    component.signal(Signal::HUP);
+    component.says("told to look again").await;
+    component.signal(Signal::TERM);
+    assert_eq!(component.code().await, 5, "{}", component.log());
+    assert!(component.stdout().contains("still served"));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_command_that_ends_by_a_signal_is_told_as_shells_do() {
+    let folder = socket_folder();
+    let mut component = serve_beside(folder.path(), "kill -9 $$");
+    assert_eq!(component.code().await, 128 + 9, "{}", component.log());
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_end_is_killed() {
+    let folder = socket_folder();
+    let stubborn = "trap '' TERM; echo trap is set; while :; do sleep 0.1; done";
+    let mut command = pluggable(["serve", "sqlite", "--command-grace=50ms"]);
+    command
+        .arg("--sockets-folder")
+        .arg(folder.path())
+        .args(["--", "sh", "-c", stubborn]);
+    let mut component = Process::spawn(&mut command);
+    component.says("trap is set").await;
+    component.signal(Signal::TERM);
+    assert_eq!(component.code().await, 128 + 9, "{}", component.log());
+    assert!(names(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_everything_at_once() {
+    let folder = socket_folder();
+    let script = "trap 'echo waiting' TERM; echo $$; while :; do sleep 0.1; done";
+    let mut component = serve_beside(folder.path(), script);
+    component.says("started").await;
+    component.signal(Signal::TERM);
+    component.says("waiting for its end").await;
+    component.signal(Signal::TERM);
+    assert_eq!(component.code().await, 143, "{}", component.log());
+    eventually("the socket goes", async || names(folder.path()).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_started_has_codes_of_its_own() {
+    let folder = socket_folder();
+    for (command, code) in [("/no/such/program", 127), ("/etc/passwd", 126)] {
+        let folder = text(folder.path());
+        let ended = run(["serve", "sqlite", "--sockets-folder", folder, "--", command]).await;
+        assert_eq!(ended.code, code, "{ended:?}");
+        assert!(ended.stderr.contains(&format!("error: start {command:?}")));
+    }
+    assert!(names(folder.path()).is_empty());
+}
