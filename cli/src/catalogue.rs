@@ -5,7 +5,11 @@ use dapr_pluggable::Blocks;
 type Make = fn() -> Blocks;
 
 /// By the second half of a type: `memory` of `state.memory`.
-const COMPONENTS: [(&str, Make); 1] = [("sqlite", dapr_component_sqlite::blocks)];
+const COMPONENTS: [(&str, Make); 3] = [
+    ("in-memory", dapr_component_memory::blocks),
+    ("memory", dapr_component_memory::blocks),
+    ("sqlite", dapr_component_sqlite::blocks),
+];
 
 /// The names, sorted.
 pub(crate) fn names() -> [&'static str; COMPONENTS.len()] {

@@ -31,8 +31,8 @@ enum Verb {
 
 const EXAMPLES: &str = "\
 Examples:
-  pluggable serve sqlite                    serve a component where daprd looks for it
-  pluggable health --wait 30s sqlite        wait until it answers
+  pluggable serve memory                    serve a component where daprd looks for it
+  pluggable health --wait 30s memory        wait until it answers
 
 Exit codes:
   0    done

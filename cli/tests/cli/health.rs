@@ -13,18 +13,18 @@ async fn it_waits_until_a_component_serves() {
         "10m",
         "--sockets-folder",
         text(folder.path()),
-        "sqlite",
+        "memory",
     ]));
-    let _component = serve(folder.path(), &["sqlite"]).await;
+    let _component = serve(folder.path(), &["memory"]).await;
     assert_eq!(health.code().await, 0, "{}", health.log());
-    let socket = folder.path().join("sqlite.sock");
+    let socket = folder.path().join("memory.sock");
     assert_eq!(health.stdout(), format!("{} is served\n", text(&socket)));
 }
 
 #[tokio::test]
 async fn it_says_who_does_not_serve() {
     let folder = socket_folder();
-    let socket = folder.path().join("sqlite.sock");
+    let socket = folder.path().join("memory.sock");
     let ended = run(["health", "--socket", text(&socket)]).await;
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.starts_with("error: "), "{ended:?}");

@@ -32,11 +32,14 @@ async fn a_wrong_command_line_ends_with_2_and_says_why() {
     for (arguments, why) in [
         (&["sevre"][..], "sevre"),
         (&["serve"], "<NAME>"),
-        (&["serve", "no-such"], "possible values: sqlite"),
+        (
+            &["serve", "no-such"],
+            "possible values: in-memory, memory, sqlite",
+        ),
         (&["serve", "sqlite", "sqlite"], "\"sqlite\" is named twice"),
-        (&["serve", "sqlite", "sqlite", "--as", "x"], "one NAME"),
+        (&["serve", "sqlite", "memory", "--as", "x"], "one NAME"),
         (&["serve", "sqlite", "--socket-mode", "9"], "octal"),
-        (&["health", "--wait", "soon", "sqlite"], "a duration"),
+        (&["health", "--wait", "soon", "memory"], "a duration"),
     ] {
         let ended = run(arguments).await;
         assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");

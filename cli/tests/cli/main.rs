@@ -1,5 +1,7 @@
 //! The program `pluggable`, as people and scripts see it: real processes, sockets, files and exit codes.
 
+#![cfg(test)]
+
 mod health;
 mod help;
 mod program;

@@ -17,7 +17,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// Serves `memory` with a shell script beside it.
 fn serve_beside(folder: &Path, script: &str) -> Process {
-    let mut command = pluggable(["serve", "sqlite", "--sockets-folder"]);
+    let mut command = pluggable(["serve", "memory", "--sockets-folder"]);
     command.arg(folder).args(["--", "sh", "-c", script]);
     Process::spawn(&mut command)
 }
@@ -25,10 +25,10 @@ fn serve_beside(folder: &Path, script: &str) -> Process {
 #[tokio::test]
 async fn each_name_makes_a_socket_which_goes_at_the_end() {
     let folder = socket_folder();
-    let mut component = serve(folder.path(), &["sqlite", "--socket-mode=0600"]).await;
+    let mut component = serve(folder.path(), &["memory", "sqlite", "--socket-mode=0600"]).await;
     component.says("sqlite.sock").await;
-    assert_eq!(names(folder.path()), ["sqlite.sock"]);
-    let socket = folder.path().join("sqlite.sock");
+    assert_eq!(names(folder.path()), ["memory.sock", "sqlite.sock"]);
+    let socket = folder.path().join("memory.sock");
     let mode = std::fs::metadata(socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     component.signal(Signal::TERM);
@@ -50,21 +50,21 @@ async fn a_component_can_have_another_name() {
 #[tokio::test]
 async fn a_live_socket_is_left_to_its_component() {
     let folder = socket_folder();
-    let _first = serve(folder.path(), &["sqlite"]).await;
-    let second = run(["serve", "sqlite", "--sockets-folder", text(folder.path())]).await;
+    let _first = serve(folder.path(), &["memory"]).await;
+    let second = run(["serve", "memory", "--sockets-folder", text(folder.path())]).await;
     assert_eq!(second.code, 1, "{second:?}");
     assert!(
-        second.stderr.contains("error: serve sqlite: "),
+        second.stderr.contains("error: serve memory: "),
         "{second:?}"
     );
-    assert_eq!(names(folder.path()), ["sqlite.sock"]);
+    assert_eq!(names(folder.path()), ["memory.sock"]);
 }
 
 #[tokio::test]
 async fn a_command_finds_the_component_and_decides_on_the_end() {
     let folder = socket_folder();
     let script = format!(
-        "test -S \"$DAPR_COMPONENTS_SOCKETS_FOLDER/sqlite.sock\" && {} health sqlite && exit 7",
+        "test -S \"$DAPR_COMPONENTS_SOCKETS_FOLDER/memory.sock\" && {} health memory && exit 7",
         env!("CARGO_BIN_EXE_pluggable")
     );
     let mut component = serve_beside(folder.path(), &script);
@@ -77,7 +77,7 @@ async fn a_command_finds_the_component_and_decides_on_the_end() {
 async fn signals_are_passed_on_and_the_component_outlives_the_command() {
     let folder = socket_folder();
     let script = "trap 'echo told to look again' HUP
-        trap 'test -S \"$DAPR_COMPONENTS_SOCKETS_FOLDER/sqlite.sock\" && echo still served; exit 5' TERM
+        trap 'test -S \"$DAPR_COMPONENTS_SOCKETS_FOLDER/memory.sock\" && echo still served; exit 5' TERM
         echo trap is set; while :; do sleep 0.1; done";
     let mut component = serve_beside(folder.path(), script);
     component.says("trap is set").await;
@@ -100,7 +100,7 @@ async fn a_command_that_ends_by_a_signal_is_told_as_shells_do() {
 async fn a_command_that_does_not_end_is_killed() {
     let folder = socket_folder();
     let stubborn = "trap '' TERM; echo trap is set; while :; do sleep 0.1; done";
-    let mut command = pluggable(["serve", "sqlite", "--command-grace=50ms"]);
+    let mut command = pluggable(["serve", "memory", "--command-grace=50ms"]);
     command
         .arg("--sockets-folder")
         .arg(folder.path())
@@ -130,7 +130,7 @@ async fn a_command_that_cannot_be_started_has_codes_of_its_own() {
     let folder = socket_folder();
     for (command, code) in [("/no/such/program", 127), ("/etc/passwd", 126)] {
         let folder = text(folder.path());
-        let ended = run(["serve", "sqlite", "--sockets-folder", folder, "--", command]).await;
+        let ended = run(["serve", "memory", "--sockets-folder", folder, "--", command]).await;
         assert_eq!(ended.code, code, "{ended:?}");
         assert!(ended.stderr.contains(&format!("error: start {command:?}")));
     }
