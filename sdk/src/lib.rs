@@ -18,6 +18,7 @@ mod server;
 pub mod settings;
 pub mod socket;
 pub mod state;
+mod wire;
 
 pub use async_trait::async_trait;
 pub use bytes::Bytes;
