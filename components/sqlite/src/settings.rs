@@ -24,25 +24,35 @@ pub struct ConnectionSettings {
     /// A database in memory is shared by the components of one process that name it alike.
     ///
     /// Required.
+    ///
+    /// Example: `/var/lib/app/data.db`
     pub connection_string: Redacted<String>,
     /// How long one operation may take, the wait for its turn included; at least a second.
     ///
     /// Default: `20s`
+    ///
+    /// Example: `5s`
     pub timeout: Duration,
     /// How long to wait for a lock that another process holds on the database. Zero or less does not wait.
     ///
     /// Default: `2s`
+    ///
+    /// Example: `500ms`
     pub busy_timeout: GoDuration,
     /// Keeps a rollback journal instead of a write-ahead log. Needed on network file systems; slower, and readers and
     /// writers wait for one another.
     ///
     /// Default: `false`
+    ///
+    /// Example: `true`
     #[serde(rename = "disableWAL")]
     pub disable_wal: bool,
     /// `FULL` has every acknowledged write on the disk. With `NORMAL` and a write-ahead log a power failure (not the end of
     /// a process) may undo the last of them. Dapr's own component has no such key.
     ///
     /// Default: `FULL`
+    ///
+    /// Example: `NORMAL`
     pub synchronous: Synchronous,
 }
 
@@ -109,14 +119,20 @@ pub struct SqliteStateSettings {
     /// The table of the values: letters, digits and underscores.
     ///
     /// Default: `state`
+    ///
+    /// Example: `orders_state`
     pub table_name: String,
     /// The table of what the component notes for itself: letters, digits and underscores.
     ///
     /// Default: `metadata`
+    ///
+    /// Example: `orders_metadata`
     pub metadata_table_name: String,
     /// How often to remove values whose time to live is over. They are never seen, removed or not. Zero or less is never.
     ///
     /// Default: `0`
+    ///
+    /// Example: `1h`
     pub cleanup_interval: GoDuration,
 }
 
@@ -148,41 +164,59 @@ pub struct SqlitePubSubSettings {
     pub connection: Shared<ConnectionSettings>,
     /// The consumer group of this runtime's subscriptions: a message goes to one subscriber of each group. The runtime sets
     /// it to the application's id; without it, it is the name of the component.
+    ///
+    /// Example: `billing`
     #[serde(rename = "consumerID")]
     pub consumer_id: Option<String>,
     /// What the names of the broker's tables begin with: letters, digits and underscores.
     ///
     /// Default: `pubsub_`
+    ///
+    /// Example: `orders_`
     pub table_prefix: String,
     /// After what time a message comes again whose subscriber stands still or is gone without a trace. It counts from the
     /// later of the message's sending and the last answer on its stream. A stream that ends gives its messages back at once. At
     /// least 100ms.
     ///
     /// Default: `60s`
+    ///
+    /// Example: `5m`
     pub visibility_timeout: Duration,
     /// How long a message that the application rejected waits before it comes again.
     ///
     /// Default: `200ms`
+    ///
+    /// Example: `10s`
     pub redeliver_interval: Duration,
     /// How often a message may be rejected or time out before `onMaxDelivery` applies. Zero is without limit.
     ///
     /// Default: `0`
+    ///
+    /// Example: `5`
     pub max_delivery_count: u32,
     /// The topic for messages that came `maxDeliveryCount` times. On that topic itself there is no limit.
+    ///
+    /// Example: `poison`
     pub dead_letter_topic: Option<String>,
     /// What becomes of a message that came `maxDeliveryCount` times: `deadLetter` moves it to `deadLetterTopic`, `drop`
     /// removes it.
     ///
     /// Default: `deadLetter`
+    ///
+    /// Example: `drop`
     pub on_max_delivery: OnMaxDelivery,
     /// How long a topic without any consumer group keeps its messages. With a group they stay until every group has
     /// handled them.
     ///
     /// Default: `24h`
+    ///
+    /// Example: `168h`
     pub retention: Duration,
     /// How often to remove messages whose time to live or `retention` is over; at least 100ms.
     ///
     /// Default: `1m`
+    ///
+    /// Example: `10s`
     pub cleanup_interval: Duration,
 }
 
