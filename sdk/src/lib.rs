@@ -15,6 +15,7 @@ pub mod program;
 pub mod pubsub;
 pub mod secret;
 mod server;
+mod services;
 pub mod settings;
 pub mod socket;
 pub mod state;

@@ -2,24 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use dapr_pluggable_protocol::COMPONENTS_DESCRIPTOR_SET;
-use futures::stream;
-use tokio::time::timeout;
-use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
-use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
-use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
-use tonic_reflection::pb::v1alpha::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::{v1, v1alpha};
 use tonic_reflection::server::Builder;
 
 use super::core::{Dispatch, Offload};
 use crate::dial::dial;
 use crate::error::{BoxError, Error, ErrorKind, Result};
-
-/// How long our own reflection may take to answer.
-const ANSWER_CAP: Duration = Duration::from_secs(5);
+use crate::services;
 
 /// Adds reflection, which lists what `dispatch` holds, itself included, and nothing else. Gives that list.
 pub(super) fn serve(dispatch: &mut Dispatch) -> Result<BTreeSet<&'static str>> {
@@ -47,40 +38,15 @@ pub(super) fn serve(dispatch: &mut Dispatch) -> Result<BTreeSet<&'static str>> {
 
 /// Makes sure that the socket at this address answers as a runtime will ask it, with these services.
 pub(super) async fn check(address: &Path, expected: &BTreeSet<&'static str>) -> Result<()> {
-    let listed = timeout(ANSWER_CAP, list(address)).await;
     let fail = |why: String| {
         let text = format!("have reflection answered on the new socket: {why}");
         Err(Error::new(ErrorKind::Unavailable, text))
     };
-    match listed {
-        Ok(Ok(listed)) if listed.iter().eq(expected) => Ok(()),
-        Ok(Ok(listed)) => fail(format!("it lists {listed:?}")),
-        Ok(Err(error)) => fail(error.to_string()),
-        Err(_) => fail(format!("no answer within {ANSWER_CAP:?}")),
-    }
-}
-
-async fn list(address: &Path) -> Result<BTreeSet<String>, BoxError> {
-    let channel = dial(address).await?;
-    let request = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut answers = ServerReflectionClient::new(channel)
-        .server_reflection_info(stream::iter([request]))
-        .await?
-        .into_inner();
-    match answers
-        .message()
-        .await?
-        .and_then(|answer| answer.message_response)
-    {
-        Some(MessageResponse::ListServicesResponse(list)) => Ok(list
-            .service
-            .into_iter()
-            .map(|service| service.name)
-            .collect()),
-        other => Err(format!("unexpected answer {other:?}").into()),
+    let listed = async { services::list(dial(address).await?, address).await };
+    match listed.await {
+        Ok(listed) if listed.iter().eq(expected) => Ok(()),
+        Ok(listed) => fail(format!("it lists {listed:?}")),
+        Err(error) => fail(error.to_string()),
     }
 }
 
