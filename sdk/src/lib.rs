@@ -2,6 +2,8 @@
 
 pub mod binding;
 mod blocks;
+#[cfg(feature = "client")]
+pub mod client;
 mod component;
 pub mod delivery;
 mod dial;
