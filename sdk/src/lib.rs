@@ -34,3 +34,16 @@ pub use self::opener::Opener;
 #[cfg(feature = "program")]
 pub use self::program::run;
 pub use self::server::{OnLostInit, Server, Serving, Stop};
+
+/// The Rust of the documents at the root and in the book, compiled.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/write-a-component.md")]
+    struct WriteAComponent;
+    #[doc = include_str!("../../docs/settings.md")]
+    struct Settings;
+    #[doc = include_str!("../../docs/delivery.md")]
+    struct Delivery;
+}
