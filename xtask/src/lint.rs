@@ -52,6 +52,7 @@ fn clippy() -> Result<()> {
 
 /// A feature only adds: every crate that has some builds without any and with each alone.
 fn features() -> Result<()> {
+    let mut failed = Vec::new();
     for package in tidy::workspace()?.packages {
         let names = package.features.keys().filter(|name| *name != "default");
         let alone = names.map(|name| vec!["--features", name]);
@@ -60,7 +61,7 @@ fn features() -> Result<()> {
             continue;
         }
         for extra in [vec![]].into_iter().chain(alone) {
-            command::run(
+            let outcome = command::run(
                 cargo([
                     "clippy",
                     "--package",
@@ -69,10 +70,14 @@ fn features() -> Result<()> {
                 ])
                 .args(extra)
                 .args(["--", "--deny=warnings"]),
-            )?;
+            );
+            failed.extend(outcome.err().map(|error| error.to_string()));
         }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failed.join("; "))
 }
 
 fn rustdoc() -> Result<()> {
