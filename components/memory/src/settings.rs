@@ -15,11 +15,15 @@ pub struct RedeliverySettings {
     /// minute.
     ///
     /// Default: `200ms`
+    ///
+    /// Example: `1s`
     pub redeliver_interval: Duration,
     /// After what time what the application does not answer comes again. It counts from the later of its sending and the
     /// last answer on its stream. A stream that ends gives back at once what is unanswered. At least 100ms.
     ///
     /// Default: `60s`
+    ///
+    /// Example: `5m`
     pub visibility_timeout: Duration,
 }
 
@@ -53,6 +57,8 @@ impl RedeliverySettings {
 pub struct MemoryPubSubSettings {
     /// The consumer group of this runtime's subscriptions: a message goes to one subscriber of each group. The runtime sets
     /// it to the application's id; without it, it is the name of the component.
+    ///
+    /// Example: `billing`
     #[serde(rename = "consumerID")]
     pub consumer_id: Option<String>,
     /// When a message comes again.
