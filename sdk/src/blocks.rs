@@ -34,11 +34,11 @@ use crate::state::StateStore;
 /// Registering a block again replaces it.
 #[derive(Clone, Default)]
 pub struct Blocks {
-    state_store: Option<Registration<StateKind>>,
-    pubsub: Option<Registration<PubSubKind>>,
-    input_binding: Option<Registration<InputKind>>,
-    output_binding: Option<Registration<OutputKind>>,
-    secret_store: Option<Registration<SecretKind>>,
+    pub(crate) state_store: Option<Registration<StateKind>>,
+    pub(crate) pubsub: Option<Registration<PubSubKind>>,
+    pub(crate) input_binding: Option<Registration<InputKind>>,
+    pub(crate) output_binding: Option<Registration<OutputKind>>,
+    pub(crate) secret_store: Option<Registration<SecretKind>>,
     offloaded: BTreeSet<Block>,
 }
 

@@ -124,9 +124,9 @@ impl<K: Kind> Guard<K> {
         self.ending.cancel();
     }
 
-    /// Whether the subscriptions of the value were ended, or never begin.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.is_cancelled()
+    /// Returns when the subscriptions of the value are ended, or never begin.
+    pub(crate) async fn ending(&self) {
+        self.ending.cancelled().await;
     }
 
     /// Lets no call begin any more, as soon as none is in flight. `false` when that was so before.

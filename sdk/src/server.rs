@@ -1,22 +1,25 @@
 //! The server side: components behind a Unix socket.
 
 mod access;
+mod adapter;
+mod binding;
 mod callers;
 mod components;
 pub(crate) mod core;
 mod health;
 #[cfg(feature = "program")]
 mod http;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the adapters of the building blocks come next")
-)]
 mod instances;
 mod lost_init;
+mod pauses;
 mod peers;
+mod pubsub;
 mod reflection;
+mod secret;
 mod serving;
 mod socket;
+mod state;
+mod streams;
 
 use std::future::Future;
 use std::net::SocketAddr;

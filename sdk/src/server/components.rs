@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::Options;
+use super::adapter::Socket;
 use super::core::{Dispatch, Observer, Peer};
 use super::instances::Lifecycle;
 use super::lost_init::{LostInit, Sidecar};
 use super::peers::Peers;
+use super::{Options, binding, pubsub, secret, state};
 use crate::blocks::Blocks;
 
 /// The values of every building block behind one socket.
@@ -26,9 +27,30 @@ impl Components {
         let peers = Arc::new(Peers::default());
         let sidecar = Sidecar::from_env();
         let lost_init = LostInit::new(options.on_lost_init, sidecar, Arc::clone(&peers));
-        // The adapters of the building blocks come next; each adds its services and its instances here.
-        let (_, _) = (blocks, dispatch);
-        let instances = Vec::new();
+        let mut socket = Socket {
+            dispatch,
+            blocks,
+            max_message_size: options.max_message_size,
+            peers: &peers,
+            lost_init: &lost_init,
+            instances: Vec::new(),
+        };
+        if let Some(registration) = &blocks.state_store {
+            state::serve(&mut socket, registration);
+        }
+        if let Some(registration) = &blocks.pubsub {
+            pubsub::serve(&mut socket, registration);
+        }
+        if let Some(registration) = &blocks.input_binding {
+            binding::serve_input(&mut socket, registration);
+        }
+        if let Some(registration) = &blocks.output_binding {
+            binding::serve_output(&mut socket, registration);
+        }
+        if let Some(registration) = &blocks.secret_store {
+            secret::serve(&mut socket, registration);
+        }
+        let instances = socket.instances;
         Arc::new(Self {
             peers,
             lost_init,

@@ -30,7 +30,7 @@ mod serve;
 mod tests;
 mod wire;
 
-pub(crate) use dispatch::{Dispatch, Offload};
+pub(crate) use dispatch::{Dispatch, Offload, Service};
 pub(crate) use serve::{Drained, Listening, Workers, default_workers};
 
 /// Who is at the other end of a connection; in the extensions of every request.
