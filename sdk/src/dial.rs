@@ -85,6 +85,6 @@ pub(crate) fn broken(socket: &Path, status: &Status) -> Option<Error> {
             None => break,
         }
     }
-    let text = format!("call {}: the connection broke: {cause}", socket.display());
+    let text = format!("call {}: the call was cut off: {cause}", socket.display());
     Some(Error::new(ErrorKind::Unavailable, text))
 }
