@@ -11,6 +11,8 @@ use std::process::{ExitCode, ExitStatus};
 pub(crate) const FAILED: u8 = 1;
 /// The command line makes no sense; clap uses the same.
 pub(crate) const USAGE: u8 = 2;
+/// What was asked for is not there.
+pub(crate) const NOTHING: u8 = 3;
 /// COMMAND is there but cannot be started, as a shell has it.
 pub(crate) const NOT_STARTED: u8 = 126;
 /// There is no such COMMAND, as a shell has it.

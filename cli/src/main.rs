@@ -4,9 +4,13 @@
 //! [`beside`] for the COMMAND that runs beside what a verb serves, and [`exit`] for the codes that a verb ends with.
 
 mod beside;
+mod call;
 mod catalogue;
 mod exit;
 mod health;
+mod inspect;
+mod output;
+mod progress;
 mod serve;
 mod values;
 
@@ -26,12 +30,16 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Arguments),
+    Inspect(inspect::Arguments),
+    Call(call::Arguments),
     Health(health::Arguments),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   pluggable serve memory                    serve a component where daprd looks for it
+  pluggable inspect                         what daprd finds there
+  pluggable call --socket /tmp/dapr-components-sockets/memory.sock --init state set greeting hello
   pluggable health --wait 30s memory        wait until it answers
 
 Exit codes:
@@ -49,6 +57,8 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         match arguments.verb {
             Verb::Serve(arguments) => serve::run(arguments).await,
+            Verb::Inspect(arguments) => inspect::run(arguments).await,
+            Verb::Call(arguments) => call::run(arguments).await,
             Verb::Health(arguments) => health::run(arguments).await,
         }
     });

@@ -4,5 +4,6 @@
 
 mod health;
 mod help;
+mod inspect;
 mod program;
 mod serve;
