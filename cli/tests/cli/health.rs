@@ -30,3 +30,26 @@ async fn it_says_who_does_not_serve() {
     assert!(ended.stderr.starts_with("error: "), "{ended:?}");
     assert!(ended.stderr.contains(text(&socket)), "{ended:?}");
 }
+
+#[tokio::test]
+async fn it_asks_about_one_service() {
+    let folder = socket_folder();
+    let _component = serve(folder.path(), &["memory"]).await;
+    let ask = async |service| {
+        let folder = text(folder.path());
+        run([
+            "health",
+            "--sockets-folder",
+            folder,
+            "memory",
+            "--service",
+            service,
+        ])
+        .await
+    };
+    let known = ask("dapr.proto.components.v1.StateStore").await;
+    assert_eq!(known.code, 0, "{known:?}");
+    let unknown = ask("dapr.proto.components.v1.Nothing").await;
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert!(unknown.stderr.contains("does not know the service"));
+}

@@ -1,6 +1,6 @@
 //! The verb `inspect`, with real bad files.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use crate::program::{Ended, run, text};
+use crate::program::{Ended, run, serve, text};
 
 async fn inspect(folder: &Path, arguments: &[&str]) -> Ended {
     let folder = ["inspect", "--sockets-folder", text(folder)];
@@ -35,6 +35,66 @@ fn problems(of: &Value) -> Vec<String> {
     problems
         .map(|problem| word(&problem["severity"]) + " " + &word(&problem["code"]))
         .collect()
+}
+
+#[tokio::test]
+async fn a_component_is_shown_as_a_runtime_sees_it() {
+    let folder = socket_folder();
+    let component = serve(folder.path(), &["memory", "--socket-mode=0640"]).await;
+    let ended = inspect(folder.path(), &["--output=json"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = json(&ended);
+    let memory = socket(&report, "/memory.sock");
+    assert_eq!(memory["name"], "memory");
+    assert_eq!(memory["mode"], "0640");
+    assert_eq!(memory["process"]["pid"], component.id());
+    assert_eq!(memory["process"]["name"], "pluggable");
+    assert_eq!(
+        memory["types"],
+        serde_json::json!([
+            "bindings.memory",
+            "pubsub.memory",
+            "secretstores.memory",
+            "state.memory"
+        ])
+    );
+    assert!(memory["latency_us"].as_u64().is_some());
+    assert!(problems(memory).is_empty());
+    let services = memory["services"].as_array().unwrap();
+    assert!(services.contains(&"dapr.proto.components.v1.StateStore".into()));
+
+    let for_people = inspect(folder.path(), &[]).await;
+    assert_eq!(for_people.code, 0);
+    for part in [
+        "memory.sock  answers in ",
+        "state.memory",
+        "0640 ",
+        "TransactionalStateStore",
+    ] {
+        assert!(
+            for_people.stdout.contains(part),
+            "{part}: {}",
+            for_people.stdout
+        );
+    }
+    assert!(
+        !for_people.stdout.contains('\x1b'),
+        "colour, but no terminal"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_replaces_a_builtin_is_a_warning() {
+    let folder = socket_folder();
+    let _component = serve(folder.path(), &["sqlite"]).await;
+    let ended = inspect(folder.path(), &["--output=json"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = json(&ended);
+    assert_eq!(
+        problems(socket(&report, "/sqlite.sock")),
+        ["warning replaces-builtin"]
+    );
+    assert!(ended.stdout.contains("state.sqlite of this name"));
 }
 
 #[tokio::test]
@@ -85,6 +145,31 @@ async fn what_a_runtime_cannot_use_is_named() {
 }
 
 #[tokio::test]
+async fn a_socket_that_daprds_user_may_not_use_is_an_error() {
+    let folder = socket_folder();
+    let _component = serve(folder.path(), &["memory", "--socket-mode=0600"]).await;
+    let as_user = async |user| {
+        let ended = inspect(folder.path(), &["--output=json", "--user", user]).await;
+        let report = json(&ended);
+        (ended.code, problems(socket(&report, "/memory.sock")))
+    };
+    assert_eq!(
+        as_user("4242").await,
+        (1, vec!["error forbidden".to_owned()])
+    );
+    assert_eq!(as_user("root").await, (0, vec![]));
+    let permissions = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(folder.path().join("memory.sock"), permissions).unwrap();
+    assert_eq!(as_user("4242").await, (0, vec![]));
+    let permissions = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(folder.path(), permissions).unwrap();
+    assert_eq!(
+        as_user("4242").await,
+        (1, vec!["error forbidden".to_owned()])
+    );
+}
+
+#[tokio::test]
 async fn a_path_that_is_too_long_is_an_error() {
     let folder = socket_folder();
     let long = folder.path().join("x".repeat(100));
@@ -99,6 +184,41 @@ async fn a_path_that_is_too_long_is_an_error() {
         problems(socket(&report, "/a.sock")),
         ["error path-too-long"]
     );
+}
+
+#[tokio::test]
+async fn two_files_of_one_name_are_an_error() {
+    let folder = socket_folder();
+    let _component = serve(folder.path(), &["memory"]).await;
+    std::fs::hard_link(
+        folder.path().join("memory.sock"),
+        folder.path().join("Memory.v"),
+    )
+    .unwrap();
+    let ended = inspect(folder.path(), &["--output=json"]).await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert_eq!(
+        problems(socket(&json(&ended), "/memory.sock")),
+        ["error same-name"]
+    );
+}
+
+#[tokio::test]
+async fn one_socket_can_be_looked_at() {
+    let folder = socket_folder();
+    let _component = serve(folder.path(), &["memory"]).await;
+    let socket = folder.path().join("memory.sock");
+    let ended = run(["inspect", "--socket", text(&socket)]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("state.memory"));
+    for (file, why) in [
+        (folder.path(), "not a socket"),
+        (Path::new("/no/such"), "cannot look"),
+    ] {
+        let ended = run(["inspect", "--socket", text(file)]).await;
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.stdout.contains(why), "{ended:?}");
+    }
 }
 
 #[tokio::test]
