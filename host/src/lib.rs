@@ -4,10 +4,15 @@
 mod key_prefix;
 mod readiness;
 mod registry;
+mod resource;
 
 pub use self::key_prefix::{KeyPrefix, PrefixContext};
 pub use self::readiness::Readiness;
 pub use self::registry::{
     BindingComponent, ComponentInfo, Components, Identity, OpenComponent, PubSubComponent,
     Registry, SecretComponent, StateComponent, WaitingComponent,
+};
+pub use self::resource::{
+    ComponentResource, DEFAULT_INIT_TIMEOUT, Problem, Property, Resources, ScopeFilter,
+    SecretKeyRef, Source,
 };
