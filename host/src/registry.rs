@@ -46,7 +46,7 @@ impl Registry {
     }
 
     /// Adds an open component. One that waited under this name waits no more; one that was open under it is returned,
-    /// still open.
+    /// still open, and the new one has its place.
     pub fn add(&self, component: OpenComponent) -> Option<OpenComponent> {
         let mut old = None;
         self.components
@@ -132,11 +132,11 @@ impl Components {
     fn add(&mut self, component: OpenComponent) -> Option<OpenComponent> {
         let name = component.identity().name.clone();
         self.waiting.remove(&name);
-        let old = self
+        let at = self
             .open
             .iter()
-            .position(|other| other.identity().name == name)
-            .map(|at| self.remove(at));
+            .position(|other| other.identity().name == name);
+        let old = at.map(|at| self.remove(at));
         match &component {
             OpenComponent::StateStore(store) => {
                 self.state_stores.insert(name, Arc::clone(store));
@@ -151,7 +151,7 @@ impl Components {
                 self.secret_stores.insert(name, Arc::clone(store));
             }
         }
-        self.open.push(component);
+        self.open.insert(at.unwrap_or(self.open.len()), component);
         old
     }
 

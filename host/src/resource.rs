@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use self::folder::check_names;
 pub use self::folder::{Resources, ScopeFilter};
 use crate::registry::Identity;
 

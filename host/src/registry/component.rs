@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dapr_pluggable::Result;
 use dapr_pluggable::binding::{InputBinding, OutputBinding};
 use dapr_pluggable::pubsub::PubSub;
 use dapr_pluggable::secret::SecretStore;
@@ -112,19 +111,6 @@ impl OpenComponent {
                 Self::Binding(component) => component.capabilities(),
                 Self::SecretStore(component) => component.capabilities(),
             },
-        }
-    }
-
-    /// Closes the component.
-    ///
-    /// # Errors
-    /// What the component reports.
-    pub async fn close(&self) -> Result<()> {
-        match self {
-            Self::StateStore(component) => component.store.close().await,
-            Self::PubSub(component) => component.pubsub.close().await,
-            Self::Binding(component) => component.close().await,
-            Self::SecretStore(component) => component.store.close().await,
         }
     }
 }
@@ -311,18 +297,6 @@ impl BindingComponent {
             ("OUTPUT_BINDING", self.output.is_some()),
         ])
         .collect()
-    }
-
-    async fn close(&self) -> Result<()> {
-        let input = match &self.input {
-            Some(input) => input.close().await,
-            None => Ok(()),
-        };
-        let output = match &self.output {
-            Some(output) => output.close().await,
-            None => Ok(()),
-        };
-        input.and(output)
     }
 }
 
