@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod call;
 mod health;
 mod help;
 mod inspect;
