@@ -68,7 +68,8 @@ where
             window,
             consumer,
         } = self;
-        let delivering = delivering.fuse();
+        // Asked in time: whatever ends the stream drops the consumer, and that closes the window.
+        let delivering = async { (delivering.await, window.is_closed()) }.fuse();
         tokio::pin!(delivering);
         let settler = consumer.settler();
         // Leaving this drops the consumer: what is unanswered is abandoned.
@@ -76,8 +77,8 @@ where
             biased;
             () = settle(rpc, &instance, incoming, read, &settler) => None,
             () = sender.closed() => None,
-            outcome = &mut delivering => Some(ended(window.is_closed(), Some(outcome))),
-            () = send(rpc, consumer, &sender) => Some(ended(window.is_closed(), None)),
+            (outcome, closed) = &mut delivering => Some(ended(closed, outcome)),
+            () = send(rpc, consumer, &sender) => Some(ended(true, Ok(()))),
         };
         if let Some(status) = &ended {
             tracing::debug!(rpc, instance, %status, "a stream ends from our side");
@@ -160,12 +161,12 @@ fn number(id: &str) -> Option<u64> {
 }
 
 /// Why a stream ends that the peer did not end.
-fn ended(closed: bool, outcome: Option<Result<()>>) -> Status {
+fn ended(closed: bool, outcome: Result<()>) -> Status {
     let why = match outcome {
-        Some(Err(error)) if Panicked::caused(&error) => return status::from_error(&error),
+        Err(error) if Panicked::caused(&error) => return status::from_error(&error),
         _ if closed => "the instance is closing, or was opened anew".to_owned(),
-        Some(Err(error)) => format!("the component ended its deliveries: {error}"),
-        Some(Ok(())) | None => "the component ended its deliveries".to_owned(),
+        Err(error) => format!("the component ended its deliveries: {error}"),
+        Ok(()) => "the component ended its deliveries".to_owned(),
     };
     status::from_error(&Error::new(ErrorKind::Unavailable, why))
 }
