@@ -3,8 +3,11 @@
 #![cfg(test)]
 
 mod client {
+    mod blocks;
     mod connection;
     mod foreign;
+    mod lives;
     mod odd;
+    mod recorder;
     mod streams;
 }
