@@ -1,6 +1,7 @@
 //! The light host: reads Dapr's resource files, opens the components that they name and keeps them for the application
 //! APIs.
 
+pub mod api;
 mod catalogue;
 mod environment;
 mod host;
