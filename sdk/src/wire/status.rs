@@ -26,31 +26,20 @@ pub(crate) fn from_error(error: &Error) -> Status {
         return repeat(wire);
     }
     let message = shorten(error.message());
-    let etag = || pack(&bad_etag(message));
-    let (code, detail) = match error.kind() {
-        ErrorKind::NotFound => (Code::NotFound, None),
-        ErrorKind::InvalidRequest | ErrorKind::InvalidSettings => (Code::InvalidArgument, None),
-        ErrorKind::EtagMismatch => (Code::FailedPrecondition, Some(etag())),
-        ErrorKind::EtagInvalid => (Code::InvalidArgument, Some(etag())),
-        ErrorKind::BulkDeleteMismatch { expected, affected } => (
-            Code::Internal,
-            Some(pack(&row_mismatch(*expected, *affected))),
-        ),
-        ErrorKind::Unsupported => (Code::Unimplemented, None),
-        ErrorKind::NotOpened => (Code::FailedPrecondition, None),
-        ErrorKind::Denied => (Code::PermissionDenied, None),
-        ErrorKind::Throttled => (Code::ResourceExhausted, None),
-        ErrorKind::Unavailable => (Code::Unavailable, None),
-        ErrorKind::TimedOut => (Code::DeadlineExceeded, None),
-        ErrorKind::Cancelled => (Code::Cancelled, None),
-        ErrorKind::Runtime(fault) => (code(fault.grpc_code), Some(pack(&kit_error(fault)))),
-        ErrorKind::Internal => (Code::Internal, None),
+    let detail = match error.kind() {
+        ErrorKind::EtagMismatch | ErrorKind::EtagInvalid => Some(pack(&bad_etag(message))),
+        ErrorKind::BulkDeleteMismatch { expected, affected } => {
+            Some(pack(&row_mismatch(*expected, *affected)))
+        }
+        ErrorKind::Runtime(fault) => Some(pack(&kit_error(fault))),
+        _ => None,
     };
+    let code = code(error.kind().grpc_code());
     status(code, message, detail.into_iter().collect())
 }
 
 /// The error that a status says. One that was received keeps its status; one that our own end made, when the connection
-/// failed, has none to keep.
+/// failed, has none to keep. The text of an etag error is the reason given in its detail, as the runtime shows it.
 pub(crate) fn to_error(status: Status) -> Error {
     if std::error::Error::source(&status).is_some() {
         return local(status);
@@ -59,9 +48,15 @@ pub(crate) fn to_error(status: Status) -> Error {
         .map(|decoded| decoded.details)
         .unwrap_or_default();
     let kind = kind(status.code(), &details);
-    let message = match status.message() {
-        "" => status.code().description(),
-        message => message,
+    let reason = match kind {
+        ErrorKind::EtagMismatch | ErrorKind::EtagInvalid => violation(&details),
+        _ => None,
+    };
+    let reason = reason.map(|violation| violation.description);
+    let message = match (&reason, status.message()) {
+        (Some(reason), _) if !reason.is_empty() => reason,
+        (_, "") => status.code().description(),
+        (_, message) => message,
     };
     let details = details.into_iter().map(|detail| WireDetail {
         type_url: detail.type_url,
@@ -137,17 +132,26 @@ fn kind(code: Code, details: &[Any]) -> ErrorKind {
             .or_else(|| mismatch(code, &info))
             .unwrap_or_else(|| plain(code));
     }
-    let violations = unpack::<pb::BadRequest>(detail)
-        .map(|bad| bad.field_violations)
-        .unwrap_or_default();
-    match (&violations[..], code) {
-        ([violation], Code::FailedPrecondition) if violation.field == ETAG_FIELD => {
+    match (violation(details), code) {
+        (Some(violation), Code::FailedPrecondition) if violation.field == ETAG_FIELD => {
             ErrorKind::EtagMismatch
         }
-        ([violation], Code::InvalidArgument) if violation.field == ETAG_FIELD => {
+        (Some(violation), Code::InvalidArgument) if violation.field == ETAG_FIELD => {
             ErrorKind::EtagInvalid
         }
         _ => plain(code),
+    }
+}
+
+/// The one violation of the one detail.
+fn violation(details: &[Any]) -> Option<pb::bad_request::FieldViolation> {
+    let [detail] = details else {
+        return None;
+    };
+    let violations = unpack::<pb::BadRequest>(detail)?.field_violations;
+    match <[_; 1]>::try_from(violations) {
+        Ok([violation]) => Some(violation),
+        Err(_) => None,
     }
 }
 

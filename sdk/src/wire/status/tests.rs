@@ -109,6 +109,20 @@ fn etag_errors_have_the_one_detail_that_the_runtime_reads() {
 }
 
 #[test]
+fn the_text_of_an_etag_error_is_the_reason_in_its_detail() {
+    for (reason, text) in [
+        ("another write was first", "another write was first"),
+        ("", "no"),
+    ] {
+        let detail = pack(&bad_etag(reason));
+        let error = to_error(status(Code::FailedPrecondition, "no", vec![detail]));
+        assert_eq!(error.kind(), &ErrorKind::EtagMismatch);
+        assert_eq!(error.message(), text);
+        assert_eq!(error.wire().unwrap().message, "no");
+    }
+}
+
+#[test]
 fn row_mismatches_and_kit_errors_have_an_error_info() {
     let info = |kind| {
         let status = from_error(&Error::new(kind, "no"));
