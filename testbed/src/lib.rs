@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod http;
 mod patience;
 mod place;
 mod process;
@@ -15,6 +16,7 @@ mod skip;
 
 pub use rustix::process::Signal;
 
+pub use self::http::{HttpAnswer, HttpRequest};
 pub use self::patience::{eventually, eventually_equal, patience, within};
 pub use self::place::{free_port, socket_folder, unique};
 pub use self::process::Process;
