@@ -3,12 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use dapr_pluggable::{InstanceId, Metadata, Opener};
+use dapr_pluggable::client::Client;
+use dapr_pluggable::{InstanceId, Metadata, Opener as _, Server, Serving, Stop};
 use dapr_pluggable_host::api::{self, Api};
 use dapr_pluggable_host::{
     Identity, KeyPrefix, OpenComponent, PrefixContext, Readiness, Registry, StateComponent,
 };
-use dapr_pluggable_testbed::{HttpRequest, within};
+use dapr_pluggable_testbed::{HttpRequest, socket_folder, within};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +41,8 @@ pub(crate) struct Environment {
     calls: Calls,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
+    component: Serving,
+    _folder: TempDir,
 }
 
 impl Environment {
@@ -50,7 +54,14 @@ impl Environment {
             other => panic!("no such environment: {other}"),
         };
         let calls = Calls::default();
-        let opener = component::blocks(&calls);
+        let folder = socket_folder();
+        let server = Server::new("golden")
+            .blocks(component::blocks(&calls))
+            .sockets_folder(folder.path());
+        let component = Serving::start([server]).await.unwrap();
+        let client = Client::connect(folder.path().join("golden.sock"))
+            .await
+            .unwrap();
         let registry = Arc::new(Registry::new());
         for (name, settings) in stores {
             let settings: Metadata = settings.iter().copied().collect();
@@ -61,10 +72,10 @@ impl Environment {
             };
             let prefix = KeyPrefix::new(settings.get_ignore_case("keyPrefix"), context).unwrap();
             let instance = InstanceId::new(*name);
-            let store = opener.open_state_store(&instance, &settings).await.unwrap();
+            let store = client.open_state_store(&instance, &settings).await.unwrap();
             let identity = Identity::new(*name, "state.golden", "v1");
-            let component = StateComponent::new(identity, store, prefix);
-            registry.add(OpenComponent::StateStore(Arc::new(component)));
+            let store = StateComponent::new(identity, store, prefix);
+            registry.add(OpenComponent::StateStore(Arc::new(store)));
         }
         let readiness = Readiness::new();
         readiness.set_ready();
@@ -77,6 +88,8 @@ impl Environment {
             calls,
             shutdown,
             serving: tokio::spawn(api.serve(listener)),
+            component,
+            _folder: folder,
         }
     }
 
@@ -97,5 +110,6 @@ impl Environment {
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         within("the end of the server", self.serving).await.unwrap();
+        within("the end of the component", self.component.stop(Stop::Drain)).await;
     }
 }

@@ -7,6 +7,14 @@
 //! A line is one case: `id`, `env` (which components there are), `setup` (requests made before, not compared), `method`,
 //! `path`, `headers`, `body`, `loose`, `expect`. `{{x*64}}` stands for 64 times `x`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
 mod case;
 mod compare;
 mod component;
