@@ -1,10 +1,10 @@
 //! Hosts with real components: in this process, and behind real sockets.
 
-#[path = "host/harness.rs"]
-mod harness;
-#[path = "host/order.rs"]
-mod order;
-#[path = "host/refusals.rs"]
-mod refusals;
-#[path = "host/sockets.rs"]
-mod sockets;
+#![cfg(test)]
+
+mod host {
+    pub(crate) mod harness;
+    mod order;
+    mod refusals;
+    mod sockets;
+}

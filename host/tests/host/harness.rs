@@ -12,9 +12,10 @@ use dapr_pluggable::secret::{GetSecretRequest, Secret, SecretStore};
 use dapr_pluggable::settings::Rules;
 use dapr_pluggable::socket::SocketsFolder;
 use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
-use dapr_pluggable::{Blocks, Component, Error, InstanceId, Result, async_trait};
+use dapr_pluggable::{Blocks, Component, Error, InstanceId, Result, Server, Serving, async_trait};
 use dapr_pluggable_host::{Catalogue, Host, Running};
 use dapr_pluggable_testbed::socket_folder;
+use futures::future::BoxFuture;
 use tempfile::TempDir;
 
 /// What happened, in order.
@@ -33,18 +34,29 @@ impl Journal {
     /// A component of all five blocks. Its metadata `failInit` is the text of an error, `hang` makes its Init last for
     /// ever.
     pub(crate) fn blocks(&self) -> Blocks {
-        let open = |block: &'static str| {
-            let journal = self.clone();
-            move |settings: HashMap<String, String>, instance: InstanceId| {
-                Recorded::open(journal.clone(), block, settings, instance)
-            }
-        };
-        Blocks::new()
-            .state_store_with(Rules::Lenient, open("state"))
-            .pubsub_with(Rules::Lenient, open("pubsub"))
-            .input_binding_with(Rules::Lenient, open("input"))
-            .output_binding_with(Rules::Lenient, open("output"))
-            .secret_store_with(Rules::Lenient, open("secrets"))
+        self.state_store()
+            .pubsub_with(Rules::Lenient, self.open("pubsub"))
+            .input_binding_with(Rules::Lenient, self.open("input"))
+            .output_binding_with(Rules::Lenient, self.open("output"))
+            .secret_store_with(Rules::Lenient, self.open("secrets"))
+    }
+
+    /// The same with a state store alone.
+    pub(crate) fn state_store(&self) -> Blocks {
+        Blocks::new().state_store_with(Rules::Lenient, self.open("state"))
+    }
+
+    fn open(
+        &self,
+        block: &'static str,
+    ) -> impl Fn(HashMap<String, String>, InstanceId) -> BoxFuture<'static, Result<Recorded>>
+    + Send
+    + Sync
+    + 'static {
+        let journal = self.clone();
+        move |settings, instance| {
+            Box::pin(Recorded::open(journal.clone(), block, settings, instance))
+        }
     }
 }
 
@@ -67,6 +79,7 @@ impl Recorded {
         // The next component must not be opened before this one is.
         tokio::task::yield_now().await;
         if settings.contains_key("hang") {
+            let _given_up = GivenUp(&journal, &name);
             std::future::pending::<()>().await;
         }
         if let Some(text) = settings.get("failInit") {
@@ -78,6 +91,15 @@ impl Recorded {
             name,
             settings,
         })
+    }
+}
+
+/// Notes that nobody waits for an Init any more.
+struct GivenUp<'a>(&'a Journal, &'a str);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.note(format!("given up {}", self.1));
     }
 }
 
@@ -182,6 +204,14 @@ impl Place {
             .resources_path(self.resources.path())
             .sockets_folder(SocketsFolder::find(Some(self.sockets.path())))
             .catalogue(Catalogue::new().with("rec", move || journal.blocks()))
+    }
+
+    /// Serves a component on a socket of that name.
+    pub(crate) async fn serve(&self, name: &str, blocks: Blocks) -> Serving {
+        let server = Server::new(name)
+            .blocks(blocks)
+            .sockets_folder(self.sockets.path());
+        Serving::start([server]).await.unwrap()
     }
 
     pub(crate) async fn start(&self, journal: &Journal) -> Result<Running> {

@@ -2,7 +2,7 @@
 
 use dapr_pluggable_host::{ComponentResource, Environment, Identity};
 
-use crate::harness::{Journal, Place, component, open_names, value, waiting};
+use super::harness::{Journal, Place, component, open_names, value, waiting};
 
 #[tokio::test]
 async fn secret_stores_come_first_then_the_others_as_they_stand_and_all_close_backwards() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable_testbed::within;
 
-use crate::harness::{Journal, Place, component, open_names, waiting};
+use super::harness::{Journal, Place, component, open_names, waiting};
 
 #[tokio::test]
 async fn a_failed_init_ends_the_start_and_closes_what_was_opened() {
