@@ -8,6 +8,7 @@
 
 mod failures;
 mod folder;
+mod full_disk;
 mod lock;
 mod pubsub;
 mod query;

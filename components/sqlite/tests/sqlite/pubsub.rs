@@ -25,7 +25,7 @@ async fn try_open(folder: &Folder, properties: &[(&str, &str)]) -> Result<Arc<dy
         .await
 }
 
-async fn open(folder: &Folder, properties: &[(&str, &str)]) -> Arc<dyn PubSub> {
+pub(crate) async fn open(folder: &Folder, properties: &[(&str, &str)]) -> Arc<dyn PubSub> {
     try_open(folder, properties).await.unwrap()
 }
 
