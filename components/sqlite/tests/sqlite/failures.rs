@@ -56,6 +56,30 @@ async fn a_lock_that_ends_in_time_is_no_error() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_lock_goes_in_one_transaction() {
+    let folder = Folder::new();
+    let store = open(&[
+        ("connectionString", &folder.database()),
+        ("busyTimeout", "15s"),
+    ])
+    .await
+    .unwrap();
+    let frames = || {
+        let log = fs::metadata(folder.file("data.db-wal")).unwrap();
+        log.len() / 4096
+    };
+    let before = frames();
+    let lock = folder.lock().await;
+    let writes = (0..200).map(|n| store.set(SetRequest::new(n.to_string(), "1")));
+    let (outcomes, ()) = tokio::join!(futures::future::join_all(writes), lock.release());
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+    // A transaction writes each page that it changes once. 200 transactions would have written 200 pages at least.
+    assert!(frames() - before < 50, "{before} pages, then {}", frames());
+}
+
+#[tokio::test]
 async fn a_full_database_says_so_and_does_nothing_by_halves() {
     let folder = Folder::new();
     let store = open(&[(
