@@ -10,6 +10,8 @@ mod failures;
 mod folder;
 mod full_disk;
 mod lock;
+mod processes;
+mod program;
 mod pubsub;
 mod query;
 mod state;
