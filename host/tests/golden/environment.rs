@@ -1,45 +1,28 @@
 //! A host with the components of a recording.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
-use dapr_pluggable::client::Client;
-use dapr_pluggable::{InstanceId, Metadata, Opener as _, Server, Serving, Stop};
+use dapr_pluggable::socket::SocketsFolder;
+use dapr_pluggable::{Server, Serving, Stop};
 use dapr_pluggable_host::api::{self, Api};
-use dapr_pluggable_host::{
-    Identity, KeyPrefix, OpenComponent, PrefixContext, Readiness, Registry, StateComponent,
-};
+use dapr_pluggable_host::{Host, Running};
 use dapr_pluggable_testbed::{HttpRequest, socket_folder, within};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::case::Case;
 use crate::compare;
 use crate::component::{self, Calls};
 
-const APP_ID: &str = "app";
-
-/// The state stores of an environment, with their metadata.
-type Stores = &'static [(&'static str, &'static [(&'static str, &'static str)])];
-
-const MAIN: Stores = &[
-    ("mem", &[("plain", "text")]),
-    ("kname", &[("keyPrefix", "name")]),
-    ("kns", &[("KEYPREFIX", "namespace")]),
-    ("knone", &[("keyPrefix", "none")]),
-    ("kappid", &[("keyPrefix", "APPID")]),
-    ("kcustom", &[("keyPrefix", "MyShared")]),
-    ("notx", &[("features", "ETAG")]),
-    ("max2", &[("maxSize", "2")]),
-    ("maxerr", &[("maxSize", "err-plain")]),
-];
-const NAMESPACED: Stores = &[("mem", &[]), ("kns", &[("keyPrefix", "namespace")])];
+/// One folder of resources for each environment that has components.
+const RESOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/resources");
 
 pub(crate) struct Environment {
     address: SocketAddr,
     calls: Calls,
-    shutdown: CancellationToken,
+    host: Running,
     serving: JoinHandle<()>,
     component: Serving,
     _folder: TempDir,
@@ -47,46 +30,33 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) async fn start(name: &str) -> Self {
-        let (stores, namespace): (Stores, _) = match name {
-            "main" => (MAIN, None),
-            "ns" => (NAMESPACED, Some("prod")),
-            "bare" => (&[], None),
-            other => panic!("no such environment: {other}"),
-        };
-        let calls = Calls::default();
         let folder = socket_folder();
+        let calls = Calls::default();
         let server = Server::new("golden")
             .blocks(component::blocks(&calls))
             .sockets_folder(folder.path());
         let component = Serving::start([server]).await.unwrap();
-        let client = Client::connect(folder.path().join("golden.sock"))
-            .await
-            .unwrap();
-        let registry = Arc::new(Registry::new());
-        for (name, settings) in stores {
-            let settings: Metadata = settings.iter().copied().collect();
-            let context = PrefixContext {
-                app_id: APP_ID,
-                component: name,
-                namespace,
-            };
-            let prefix = KeyPrefix::new(settings.get_ignore_case("keyPrefix"), context).unwrap();
-            let instance = InstanceId::new(*name);
-            let store = client.open_state_store(&instance, &settings).await.unwrap();
-            let identity = Identity::new(*name, "state.golden", "v1");
-            let store = StateComponent::new(identity, store, prefix);
-            registry.add(OpenComponent::StateStore(Arc::new(store)));
+
+        let mut host = Host::new("app").sockets_folder(SocketsFolder::find(Some(folder.path())));
+        if name != "bare" {
+            host = host.resources_path(Path::new(RESOURCES).join(name));
         }
-        let readiness = Readiness::new();
-        readiness.set_ready();
-        let shutdown = CancellationToken::new();
+        if name == "ns" {
+            host = host.environment([("NAMESPACE", "prod")].into_iter().collect());
+        }
+        let host = within("the start of the host", host.start()).await.unwrap();
         let listener = api::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let api = Api::new(APP_ID, registry, readiness, shutdown.clone());
+        let api = Api::new(
+            host.app_id(),
+            Arc::clone(host.registry()),
+            host.readiness().clone(),
+            host.shutdown().clone(),
+        );
         Self {
             address,
             calls,
-            shutdown,
+            host,
             serving: tokio::spawn(api.serve(listener)),
             component,
             _folder: folder,
@@ -99,17 +69,15 @@ impl Environment {
             within("setup", HttpRequest::from(request).send(self.address)).await;
         }
         self.calls.take();
-        let answer = within(
-            &case.id,
-            HttpRequest::from(&case.request).send(self.address),
-        )
-        .await;
+        let request = HttpRequest::from(&case.request);
+        let answer = within(&case.id, request.send(self.address)).await;
         compare::differences(case, &answer, self.calls.take())
     }
 
     pub(crate) async fn stop(self) {
-        self.shutdown.cancel();
-        within("the end of the server", self.serving).await.unwrap();
+        self.host.shutdown().cancel();
+        within("the end of the API", self.serving).await.unwrap();
+        within("the end of the host", self.host.stop()).await;
         within("the end of the component", self.component.stop(Stop::Drain)).await;
     }
 }
