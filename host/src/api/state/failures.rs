@@ -23,7 +23,7 @@ pub(super) fn not_configured(store: &str, app_id: Option<&str>) -> Failure {
 
 /// The store has a resource file, but is not open yet.
 pub(super) fn waiting(store: &str, reason: &str, app_id: Option<&str>) -> Failure {
-    let message = format!("state store {store} is not configured: waiting for {reason}");
+    let message = format!("state store {store} is not configured: {reason}");
     let detail = no_store("DAPR_STATE_NOT_CONFIGURED", app_id);
     Failure::new(INTERNAL, NOT_CONFIGURED, message).with_details([detail])
 }
