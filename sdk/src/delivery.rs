@@ -240,9 +240,15 @@ impl<M: Send, A: Answer> Window<M, A> {
     async fn slot(&self) -> Result<OwnedSemaphorePermit, Closed> {
         let mut gate = self.gate.clone();
         let room = async {
-            // An error means that the gate's owner is gone: nobody can pause any more.
-            let _ = gate.wait_for(|open| *open).await;
-            Arc::clone(&self.shared.slots).acquire_owned().await.ok()
+            loop {
+                // An error means that the gate's owner is gone: nobody can pause any more.
+                let ungated = gate.wait_for(|open| *open).await.is_err();
+                let slot = Arc::clone(&self.shared.slots).acquire_owned().await.ok()?;
+                // The wait for the slot may have been long.
+                if ungated || *gate.borrow() {
+                    return Some(slot);
+                }
+            }
         };
         tokio::select! {
             biased;

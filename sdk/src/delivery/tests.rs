@@ -146,6 +146,23 @@ async fn a_pause_holds_messages_back_and_takes_answers() {
     assert_eq!(consumer.next().await.unwrap().message.data.as_ref(), b"2");
 }
 
+#[tokio::test]
+async fn a_delivery_that_waits_for_room_sees_the_pause_that_came_meanwhile() {
+    let gate = Gate::new();
+    let (deliveries, mut consumer): (Deliveries, _) = window(1, &gate);
+    deliveries.deliver(message("1")).await.unwrap();
+    let waiting = deliveries.deliver(message("2"));
+    tokio::pin!(waiting);
+    assert!(futures::poll!(&mut waiting).is_pending());
+    gate.pause();
+    let first = consumer.messages.recv().await.unwrap();
+    consumer.settler().settle(first.id, Ack::Accepted).unwrap();
+    assert!(futures::poll!(&mut waiting).is_pending());
+    assert_eq!(deliveries.in_flight(), 0);
+    gate.resume();
+    waiting.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn patience_counts_from_the_last_answer_on_the_stream() {
     let (deliveries, mut consumer) = pair(4);
