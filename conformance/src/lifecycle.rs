@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dapr_pluggable::delivery::{Gate, window};
 use dapr_pluggable::state::{GetRequest, SetRequest};
-use dapr_pluggable::{Block, ErrorKind, Metadata};
+use dapr_pluggable::{Block, Error, ErrorKind, Metadata};
 
-use crate::check::{Check, Need, Verdict};
+use crate::check::{Check, Finding, Need, Verdict};
 use crate::expect::{equal, holds, refused};
 use crate::fixture::{Fixture, Value};
 use crate::plan::{BadSetting, Data};
+
+const QUERY_API: &str = "QUERY_API";
 
 pub(crate) fn checks() -> Vec<Check> {
     let of_every_block = Block::ALL.into_iter().flat_map(|block| {
@@ -27,6 +30,12 @@ pub(crate) fn checks() -> Vec<Check> {
             Check::new(block, name("two_instances"), &[], move |fixture| {
                 two_instances(fixture, block)
             }),
+            Check::new(
+                block,
+                name("before_init"),
+                &[Need::Socket],
+                move |fixture| before_init(fixture, block),
+            ),
             Check::new(
                 block,
                 name("bad_settings"),
@@ -61,9 +70,13 @@ pub(crate) fn checks() -> Vec<Check> {
 /// What is advertised is what the plan claims: no more, no less.
 async fn claims(fixture: Arc<Fixture>, block: Block) -> Verdict {
     let value = open(&fixture, block).await?;
-    let advertised = advertised(&value);
+    let mut advertised = advertised(&value);
     let plan = fixture.subject().plan();
     let claimed: BTreeSet<String> = plan.claims.get(&block).cloned().unwrap_or_default();
+    if fixture.subject().client().is_some() && !claimed.contains(QUERY_API) {
+        // A client cannot know: it offers queries in any case, as the runtime does.
+        advertised.remove(QUERY_API);
+    }
     let undeclared: Vec<&String> = advertised.difference(&claimed).collect();
     let missing: Vec<&String> = claimed.difference(&advertised).collect();
     holds(
@@ -74,6 +87,31 @@ async fn claims(fixture: Arc<Fixture>, block: Block) -> Verdict {
         format!("what the plan claims, without {missing:?} missing"),
         missing.is_empty(),
     )
+}
+
+/// What no Init opened answers so, and nothing else.
+async fn before_init(fixture: Arc<Fixture>, block: Block) -> Verdict {
+    let instance = fixture.instance();
+    let Some(client) = fixture.subject().client() else {
+        return Err(Finding::Skipped("there is no socket".to_owned()));
+    };
+    let kinds = [ErrorKind::NotOpened];
+    let attached = match block {
+        Block::StateStore => client.attach_state_store(&instance).await.map(drop),
+        Block::PubSub => client.attach_pubsub(&instance).await.map(drop),
+        Block::OutputBinding => client.attach_output_binding(&instance).await.map(drop),
+        Block::SecretStore => client.attach_secret_store(&instance).await.map(drop),
+        Block::InputBinding => {
+            let binding = client.attach_input_binding(&instance).await?;
+            let (events, _consumer) = window(1, &Gate::new());
+            fixture
+                .within("the end of a stream before Init", binding.read(events))
+                .await?
+        }
+        other => Err(Error::unsupported(other)),
+    };
+    refused("a call before Init", attached, &kinds)?;
+    Ok(())
 }
 
 async fn ping(fixture: Arc<Fixture>, block: Block) -> Verdict {
@@ -201,7 +239,7 @@ fn advertised(value: &Value) -> BTreeSet<String> {
                 ("ETAG", claims.etag),
                 ("TTL", claims.ttl),
                 ("TRANSACTIONAL", store.transactional().is_some()),
-                ("QUERY_API", store.queryable().is_some()),
+                (QUERY_API, store.queryable().is_some()),
             ];
             (known, claims.other)
         }

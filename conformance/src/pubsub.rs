@@ -34,9 +34,27 @@ fn check<F: Future<Output = Verdict> + Send + 'static>(
     needs: &'static [Need],
     run: fn(Broker) -> F,
 ) -> Check {
+    check_with(&[], name, needs, run)
+}
+
+/// A check that counts on it that a component sends one message and waits for its answer.
+fn check_one_by_one<F: Future<Output = Verdict> + Send + 'static>(
+    name: &str,
+    needs: &'static [Need],
+    run: fn(Broker) -> F,
+) -> Check {
+    check_with(&[("deliveryWindow", "1")], name, needs, run)
+}
+
+fn check_with<F: Future<Output = Verdict> + Send + 'static>(
+    settings: &'static [(&'static str, &'static str)],
+    name: &str,
+    needs: &'static [Need],
+    run: fn(Broker) -> F,
+) -> Check {
     let name = format!("pubsub::{name}");
     Check::new(Block::PubSub, name, needs, move |fixture| async move {
-        run(Broker::open(fixture).await?).await
+        run(Broker::open(fixture, settings).await?).await
     })
 }
 
@@ -48,9 +66,12 @@ struct Broker {
 }
 
 impl Broker {
-    async fn open(fixture: Arc<Fixture>) -> Verdict<Self> {
+    async fn open(fixture: Arc<Fixture>, settings: &[(&str, &str)]) -> Verdict<Self> {
         let instance = fixture.instance();
-        let properties = properties(&fixture, "group");
+        let mut properties = properties(&fixture, "group");
+        for (key, value) in settings {
+            properties.insert(*key, *value);
+        }
         let pubsub = fixture.open_pubsub(&instance, &properties).await?;
         Ok(Self {
             pubsub,

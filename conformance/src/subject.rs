@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dapr_pluggable::client::Client;
 use dapr_pluggable::{Block, Metadata, Opener};
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Subject {
     opener: Arc<dyn Opener>,
+    client: Option<Client>,
     plan: Arc<Plan>,
     properties: Metadata,
     data: Data,
@@ -24,11 +26,33 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A component, opened with the metadata of a setup of its plan. Everything that checks make of it is named after a
-    /// run of its own.
-    pub fn new(opener: impl Opener, plan: &Arc<Plan>, data: Data, properties: Metadata) -> Self {
+    /// A component in this process, opened with the metadata of a setup of its plan. Everything that checks make of it is
+    /// named after a run of its own.
+    pub fn in_process(
+        opener: impl Opener,
+        plan: &Arc<Plan>,
+        data: Data,
+        properties: Metadata,
+    ) -> Self {
+        Self::new(Arc::new(opener), None, plan, data, properties)
+    }
+
+    /// The same behind a socket.
+    pub fn over_socket(client: Client, plan: &Arc<Plan>, data: Data, properties: Metadata) -> Self {
+        let opener = Arc::new(client.clone());
+        Self::new(opener, Some(client), plan, data, properties)
+    }
+
+    fn new(
+        opener: Arc<dyn Opener>,
+        client: Option<Client>,
+        plan: &Arc<Plan>,
+        data: Data,
+        properties: Metadata,
+    ) -> Self {
         Self {
-            opener: Arc::new(opener),
+            opener,
+            client,
             plan: Arc::clone(plan),
             properties,
             data,
@@ -65,6 +89,11 @@ impl Subject {
         self.opener.as_ref()
     }
 
+    /// The way to what no Init opened, where there is a socket.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
     pub(crate) fn properties(&self) -> &Metadata {
         &self.properties
     }
@@ -93,9 +122,13 @@ impl Subject {
                 self.plan.bad_settings.iter().any(|bad| bad.block == block),
                 format!("its plan names no bad settings of its {block}"),
             ),
-            Need::TwoValues => (true, String::new()),
+            Need::TwoValues => (
+                self.data == Data::Shared || self.client.is_none(),
+                "data belongs to an instance, and a runtime has one value of an instance"
+                    .to_owned(),
+            ),
             Need::Socket => (
-                false,
+                self.client.is_some(),
                 "in process nothing can be called that is not open".to_owned(),
             ),
         };

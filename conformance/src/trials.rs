@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dapr_pluggable::{Blocks, Error, Result};
+use dapr_pluggable::client::Client;
+use dapr_pluggable::{Blocks, Error, Result, Server, Serving, Stop};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::catalogue;
@@ -34,26 +35,44 @@ pub fn run(plan: &str, blocks: fn() -> Blocks) -> Result<ExitCode> {
 fn trials(plan: &Arc<Plan>, blocks: fn() -> Blocks) -> Vec<Trial> {
     let mut trials = Vec::new();
     for setup in &plan.setups {
-        for check in catalogue() {
-            if !plan.blocks.contains(&check.block()) {
-                continue;
+        for way in [Way::InProcess, Way::OverSocket] {
+            for check in catalogue() {
+                if !plan.blocks.contains(&check.block()) {
+                    continue;
+                }
+                let (plan, setup) = (Arc::clone(plan), setup.clone());
+                let name = format!("{}::{}::{}", setup.name, way.name(), check.name());
+                trials.push(Trial::ignorable_test(name, move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()?;
+                    runtime.block_on(trial(&plan, &setup, way, &check, blocks()))
+                }));
             }
-            let (plan, setup) = (Arc::clone(plan), setup.clone());
-            let name = format!("{}::in_process::{}", setup.name, check.name());
-            trials.push(Trial::ignorable_test(name, move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?;
-                runtime.block_on(trial(&plan, &setup, &check, blocks()))
-            }));
         }
     }
     trials
 }
 
+#[derive(Clone, Copy)]
+enum Way {
+    InProcess,
+    OverSocket,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::InProcess => "in_process",
+            Self::OverSocket => "over_socket",
+        }
+    }
+}
+
 async fn trial(
     plan: &Arc<Plan>,
     setup: &Setup,
+    way: Way,
     check: &Check,
     blocks: Blocks,
 ) -> Result<Completion, Failed> {
@@ -65,16 +84,38 @@ async fn trial(
     let folder = tempfile::tempdir()?;
     let provided = [("folder".to_owned(), folder.path().display().to_string())];
     let properties = setup.properties(&provided.into());
-    let mut subject = Subject::new(blocks, plan, setup.data, properties);
-    if let Ok(factor) = std::env::var("PATIENCE") {
-        let factor: f64 = factor
-            .parse()
-            .map_err(|_| format!("PATIENCE is {factor:?}: expected a number, such as 2"))?;
-        subject = subject.patience(Duration::from_secs(10).mul_f64(factor));
-    }
-    match run_one(&subject, check).await {
+    let outcome = match way {
+        Way::InProcess => {
+            let subject = Subject::in_process(blocks, plan, setup.data, properties);
+            run_one(&patient(subject)?, check).await
+        }
+        Way::OverSocket => {
+            let server = Server::new(&plan.kind)
+                .blocks(blocks)
+                .sockets_folder(folder.path());
+            let serving = Serving::start([server]).await?;
+            let socket = serving.sockets().next().ok_or("nothing is served")?;
+            let client = Client::connect(socket).await?;
+            let subject = Subject::over_socket(client, plan, setup.data, properties);
+            let outcome = run_one(&patient(subject)?, check).await;
+            serving.stop(Stop::Drain).await;
+            outcome
+        }
+    };
+    match outcome {
         Outcome::Passed => Ok(Completion::Completed),
         Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
         Outcome::Failed(what) => Err(what.into()),
     }
+}
+
+/// What the machine that this runs on needs of patience.
+fn patient(subject: Subject) -> Result<Subject, Failed> {
+    let Ok(factor) = std::env::var("PATIENCE") else {
+        return Ok(subject);
+    };
+    let factor: f64 = factor
+        .parse()
+        .map_err(|_| format!("PATIENCE is {factor:?}: expected a number, such as 2"))?;
+    Ok(subject.patience(Duration::from_secs(10).mul_f64(factor)))
 }

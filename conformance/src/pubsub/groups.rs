@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dapr_pluggable::delivery::Ack;
 
-use super::{Broker, check};
+use super::{Broker, check, check_one_by_one};
 use crate::check::{Check, Need, Verdict};
 use crate::expect::equal;
 
@@ -12,7 +12,7 @@ const MESSAGES: [&str; 4] = ["1", "2", "3", "4"];
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        check("groups::one_group_shares", &[], one_group_shares),
+        check_one_by_one("groups::one_group_shares", &[], one_group_shares),
         check(
             "groups::each_group_gets_all",
             &[Need::TwoValues],

@@ -7,7 +7,7 @@ use dapr_pluggable::ErrorKind;
 use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::{BulkPublication, BulkPublishEntry, Publication};
 
-use super::{Broker, check};
+use super::{Broker, check, check_one_by_one};
 use crate::check::{Check, Finding, Need, Verdict};
 use crate::expect::{equal, holds};
 
@@ -19,7 +19,7 @@ pub(super) fn checks() -> Vec<Check> {
     vec![
         check("bulk_publish", &[BULK_PUBSUB], bulk_publish),
         check("bulk_publish_nothing", &[BULK_PUBSUB], bulk_publish_nothing),
-        check("message_ttl", &[MESSAGE_TTL], message_ttl),
+        check_one_by_one("message_ttl", &[MESSAGE_TTL], message_ttl),
         check("wildcards", &[WILDCARDS], wildcards),
         check("pause", &[], pause),
     ]
