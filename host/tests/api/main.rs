@@ -10,5 +10,6 @@ mod gated;
 mod harness;
 mod health;
 mod limits;
+mod parity;
 mod state;
 mod stopping;
