@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::client::Client;
-use dapr_pluggable::{Block, Blocks, Error, ErrorKind, Opener, Result};
+use dapr_pluggable::{Block, Blocks, Error, ErrorKind, Result};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
@@ -234,11 +234,18 @@ impl Loader {
         };
         let opened = async {
             let properties = resolve(&entry.resource, surroundings, &components).await?;
-            let (opener, blocks): (&dyn Opener, &[Block]) = match &found {
-                Found::Socket(client, answering) => (client, &answering.blocks),
-                Found::Here(blocks, list) => (blocks, list),
+            let place = match &found {
+                Found::Socket(client, answering) => Place {
+                    opener: client,
+                    blocks: &answering.blocks,
+                    is_remote: true,
+                },
+                Found::Here(blocks, list) => Place {
+                    opener: blocks,
+                    blocks: list,
+                    is_remote: false,
+                },
             };
-            let place = Place { opener, blocks };
             opening::open(
                 &entry.resource,
                 entry.category,

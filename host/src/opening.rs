@@ -27,6 +27,8 @@ const CLOSE_CAP: Duration = Duration::from_secs(5);
 pub(crate) struct Place<'a> {
     pub(crate) opener: &'a dyn Opener,
     pub(crate) blocks: &'a [Block],
+    /// Whether it is behind a socket.
+    pub(crate) is_remote: bool,
 }
 
 /// Fails for a state store whose values would have to be encrypted: this host cannot, and never writes them in the clear.
@@ -75,8 +77,13 @@ async fn open_block(
     category: Category,
     surroundings: Surroundings<'_>,
     properties: &Metadata,
-    Place { opener, blocks }: Place<'_>,
+    place: Place<'_>,
 ) -> Result<OpenComponent> {
+    let Place {
+        opener,
+        blocks,
+        is_remote,
+    } = place;
     let identity = resource.identity.clone();
     let instance = InstanceId::new(identity.name.as_str());
     Ok(match category {
@@ -88,7 +95,12 @@ async fn open_block(
             };
             let prefix = KeyPrefix::new(properties.get_ignore_case(KEY_PREFIX), context)?;
             let store = opener.open_state_store(&instance, properties).await?;
-            OpenComponent::StateStore(Arc::new(StateComponent::new(identity, store, prefix)))
+            let component = StateComponent::new(identity, store, prefix);
+            OpenComponent::StateStore(Arc::new(if is_remote {
+                component.remote()
+            } else {
+                component
+            }))
         }
         Category::PubSub => {
             let pubsub = opener.open_pubsub(&instance, properties).await?;

@@ -165,3 +165,6 @@ impl Components {
         component
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,9 +25,9 @@
 //! names its instance in the header `x-component-instance`.
 //!
 //! Transactions and bulk publishing are there when Features says so. Queries and pausing are always there, and may
-//! answer [`Unsupported`](ErrorKind::Unsupported). An answer that the component meant as an error keeps the status it had
-//! ([`Error::wire`]); a connection that could not be made or broke is [`Unavailable`](ErrorKind::Unavailable), and its text
-//! names the socket.
+//! answer [`Unsupported`](ErrorKind::Unsupported); a store that says it has queries claims `QUERY_API`. An answer that the
+//! component meant as an error keeps the status it had ([`Error::wire`]); a connection that could not be made or broke is
+//! [`Unavailable`](ErrorKind::Unavailable), and its text names the socket.
 //!
 //! Calls have no time limit of their own, Init included: drop the future, and the component learns that nobody waits any
 //! more. Closing a value ends its subscriptions and sends nothing: the protocol has no word for it.

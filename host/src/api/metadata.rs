@@ -45,6 +45,9 @@ struct Metadata {
     id: String,
     runtime_version: &'static str,
     components: Vec<Component>,
+    /// Dapr has no such thing: there, a component is open or the runtime has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting_components: Vec<Waiting>,
     extended: BTreeMap<String, String>,
     actor_runtime: ActorRuntime,
 }
@@ -59,6 +62,16 @@ struct Component {
     capabilities: Vec<String>,
 }
 
+/// A component that is not open yet, and why.
+#[derive(Serialize)]
+struct Waiting {
+    name: String,
+    #[serde(rename = "type")]
+    component_type: String,
+    version: String,
+    reason: String,
+}
+
 /// There are no actors here, which is what SDKs read from it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,17 +84,27 @@ struct ActorRuntime {
 pub(super) fn get(api: &Api) -> Result<Answer, Failure> {
     let mut extended = api.extended.snapshot();
     extended.insert(VERSION_KEY.to_owned(), VERSION.to_owned());
-    let components = api.registry.components().infos();
+    let components = api.registry.components();
     answer::json(&Metadata {
         id: api.app_id.clone(),
         runtime_version: VERSION,
         components: components
+            .infos()
             .into_iter()
             .map(|info| Component {
                 name: info.identity.name,
                 component_type: info.identity.component_type,
                 version: info.identity.version,
                 capabilities: info.capabilities,
+            })
+            .collect(),
+        waiting_components: components
+            .waiting()
+            .map(|waiting| Waiting {
+                name: waiting.identity.name.clone(),
+                component_type: waiting.identity.component_type.clone(),
+                version: waiting.identity.version.clone(),
+                reason: waiting.reason.clone(),
             })
             .collect(),
         extended,

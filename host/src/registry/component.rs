@@ -15,6 +15,8 @@ use tracing::warn;
 
 use crate::key_prefix::KeyPrefix;
 
+const QUERY_API: &str = "QUERY_API";
+
 /// How long a store may take to say how large a transaction may be, as in Dapr's runtime.
 const MAX_OPERATIONS_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -120,6 +122,7 @@ pub struct StateComponent {
     identity: Identity,
     store: Arc<dyn StateStore>,
     prefix: KeyPrefix,
+    is_remote: bool,
     max_operations: OnceCell<Option<NonZeroU32>>,
 }
 
@@ -131,8 +134,16 @@ impl StateComponent {
             identity,
             store,
             prefix,
+            is_remote: false,
             max_operations: OnceCell::new(),
         }
+    }
+
+    /// The same store behind a socket: whether it has queries is in its claims, since there anything can be asked.
+    #[must_use]
+    pub(crate) fn remote(mut self) -> Self {
+        self.is_remote = true;
+        self
     }
 
     /// Its name, type and version.
@@ -156,12 +167,15 @@ impl StateComponent {
     /// What it can do, in Dapr's names. `ACTOR` is what Dapr says of a store that could keep actors.
     #[must_use]
     pub fn capabilities(&self) -> Vec<String> {
-        let claims = self.store.claims();
+        let mut claims = self.store.claims();
         let transactional = self.store.transactional().is_some();
+        let claims_queries = claims.other.iter().any(|name| name == QUERY_API);
+        claims.other.retain(|name| name != QUERY_API);
+        let queryable = claims_queries || (!self.is_remote && self.store.queryable().is_some());
         let own = [
             ("ETAG", claims.etag),
             ("TRANSACTIONAL", transactional),
-            ("QUERY_API", self.store.queryable().is_some()),
+            (QUERY_API, queryable),
             ("TTL", claims.ttl),
         ];
         let actor = [("ACTOR", claims.etag && transactional)];

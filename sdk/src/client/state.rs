@@ -24,7 +24,7 @@ use crate::state::{
     BulkEntry, DeleteRequest, Entry, GetRequest, Operation, Parallelism, Query, QueryPage,
     QueryableStateStore, SetRequest, StateClaims, StateStore, TransactionalStateStore,
 };
-use crate::wire::state::Features;
+use crate::wire::state::{Features, QUERY_API};
 use crate::wire::{Wire as _, init_metadata};
 
 struct RemoteStateStore {
@@ -64,7 +64,13 @@ impl Component for RemoteStateStore {
 #[async_trait]
 impl StateStore for RemoteStateStore {
     fn claims(&self) -> StateClaims {
-        self.features.claims.clone()
+        let claims = self.features.claims.clone();
+        // Queries can be asked for in any case, so the accessor does not say whether the component has them.
+        if self.features.queryable {
+            claims.with_other(QUERY_API)
+        } else {
+            claims
+        }
     }
 
     async fn get(&self, request: GetRequest) -> Result<Option<Entry>> {

@@ -17,7 +17,7 @@ use crate::state::{
 const ETAG: &str = "ETAG";
 const TRANSACTIONAL: &str = "TRANSACTIONAL";
 const TTL: &str = "TTL";
-const QUERY_API: &str = "QUERY_API";
+pub(crate) const QUERY_API: &str = "QUERY_API";
 
 /// What an instance of a state store can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -42,7 +42,7 @@ async fn a_state_store() {
     assert_eq!(client.blocks().await.unwrap(), Block::ALL);
     let store = client.open_state_store(&orders(), &option()).await.unwrap();
     assert!(store.claims().etag && !store.claims().ttl);
-    assert_eq!(store.claims().other, ["ACTOR"]);
+    assert_eq!(store.claims().other, ["ACTOR", "QUERY_API"]);
 
     let mut get = GetRequest::new("k");
     get.metadata = option();
