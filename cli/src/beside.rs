@@ -1,7 +1,7 @@
 //! COMMAND: the process that runs beside what a verb serves, and decides when the verb ends.
 
 use std::ffi::{OsStr, OsString};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::process::ExitCode;
 use std::task::Poll;
@@ -100,9 +100,14 @@ pub(crate) enum End {
 
 impl Running {
     /// Waits until it ends, passing on every signal that comes. After the first that stops programs it has its grace to
-    /// end; a second one kills it.
-    pub(crate) async fn watch(mut self, signals: &mut Signals) -> Result<End> {
+    /// end; a second one kills it. When `stop` is ready, that is as a SIGTERM.
+    pub(crate) async fn watch(
+        mut self,
+        signals: &mut Signals,
+        stop: impl Future<Output = ()>,
+    ) -> Result<End> {
         let mut first: Option<(Signal, Instant)> = None;
+        tokio::pin!(stop);
         loop {
             tokio::select! {
                 biased;
@@ -122,6 +127,11 @@ impl Running {
                     self.pass_on(signal);
                     tracing::info!(command = self.name, %signal, "waiting for its end");
                     first = Some((signal, Instant::now() + self.grace));
+                }
+                () = &mut stop, if first.is_none() => {
+                    tracing::info!(command = self.name, "told to stop");
+                    self.send(Number::TERM);
+                    first = Some((Signal::Terminate, Instant::now() + self.grace));
                 }
                 () = passed(first.map(|(_, deadline)| deadline)) => {
                     tracing::warn!(command = self.name, grace = ?self.grace, "killed: it has not ended in time");

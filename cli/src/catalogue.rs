@@ -1,6 +1,7 @@
 //! The components that this program has: a type name, and how to open what it stands for.
 
 use dapr_pluggable::Blocks;
+use dapr_pluggable_host::Catalogue;
 
 type Make = fn() -> Blocks;
 
@@ -20,6 +21,13 @@ pub(crate) fn names() -> [&'static str; COMPONENTS.len()] {
 pub(crate) fn blocks(name: &str) -> Option<Blocks> {
     let entry = COMPONENTS.iter().find(|(known, _)| *known == name);
     entry.map(|(_, make)| make())
+}
+
+/// All of them, for a host.
+pub(crate) fn for_host() -> Catalogue {
+    COMPONENTS
+        .into_iter()
+        .fold(Catalogue::new(), |all, (name, make)| all.with(name, make))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod health;
 mod inspect;
 mod output;
 mod progress;
+mod run;
 mod serve;
 mod values;
 
@@ -29,6 +30,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Arguments),
     Serve(serve::Arguments),
     Inspect(inspect::Arguments),
     Call(call::Arguments),
@@ -37,6 +39,7 @@ enum Verb {
 
 const EXAMPLES: &str = "\
 Examples:
+  pluggable run                             Dapr's state API on this machine, with no Dapr
   pluggable serve memory                    serve a component where daprd looks for it
   pluggable inspect                         what daprd finds there
   pluggable call --socket /tmp/dapr-components-sockets/memory.sock --init state set greeting hello
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match arguments.verb {
+            Verb::Run(arguments) => run::run(arguments).await,
             Verb::Serve(arguments) => serve::run(arguments).await,
             Verb::Inspect(arguments) => inspect::run(arguments).await,
             Verb::Call(arguments) => call::run(arguments).await,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::future::pending;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -115,7 +116,7 @@ async fn serve_beside(servers: Vec<Server>, beside: Beside) -> Result<ExitCode> 
             return Err(failure);
         }
     };
-    match running.watch(&mut signals).await? {
+    match running.watch(&mut signals, pending()).await? {
         // Dropping what serves removes the sockets.
         End::CutShort(code) => Ok(code),
         End::Ended { code, stop } => tokio::select! {

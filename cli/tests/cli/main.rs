@@ -7,4 +7,5 @@ mod health;
 mod help;
 mod inspect;
 mod program;
+mod run;
 mod serve;

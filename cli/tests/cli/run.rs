@@ -1,0 +1,393 @@
+//! The verb `run`: a whole host, with an application beside it or none.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use dapr_pluggable_testbed::{
+    HttpAnswer, HttpRequest, Process, Signal, eventually, eventually_equal, skip_missing,
+    socket_folder,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::program::{pluggable, run, serve, text};
+
+/// A host that runs.
+struct Host {
+    process: Process,
+    announcement: Value,
+}
+
+impl Host {
+    /// Starts one at a free port, and waits until it is there.
+    async fn start(arguments: &[&str]) -> Self {
+        Self::spawn(&mut command(arguments)).await
+    }
+
+    async fn spawn(command: &mut Command) -> Self {
+        let process = Process::spawn(command);
+        let line = process.says("\"http_port\"").await;
+        let announcement = serde_json::from_str(&line).unwrap();
+        Self {
+            process,
+            announcement,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        let port = self.announcement["http_port"].as_u64().unwrap();
+        (Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()).into()
+    }
+
+    async fn get(&self, path: &str) -> HttpAnswer {
+        HttpRequest::new("GET", path).send(self.address()).await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> HttpAnswer {
+        let request = HttpRequest::new("POST", path).body(body);
+        request.send(self.address()).await
+    }
+
+    async fn save(&self, store: &str, key: &str, value: &str) {
+        let body = format!(r#"[{{"key":"{key}","value":"{value}"}}]"#);
+        let answer = self.post(&format!("/v1.0/state/{store}"), &body).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+
+    /// The value of a key in JSON, as it is stored; empty where there is none.
+    async fn value(&self, store: &str, key: &str) -> String {
+        let answer = self.get(&format!("/v1.0/state/{store}/{key}")).await;
+        assert!(matches!(answer.status, 200 | 204), "{answer:?}");
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    async fn stop(mut self) {
+        self.process.signal(Signal::TERM);
+        assert_eq!(self.process.code().await, 0, "{}", self.process.log());
+    }
+}
+
+/// A run at a free port that announces itself in JSON, and looks for sockets where there are none.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = pluggable(["run", "--output=json"]);
+    let others = arguments.iter().take_while(|argument| **argument != "--");
+    let mut given = others.map(|argument| argument.split('=').next().unwrap_or_default());
+    let has_port = given.any(|flag| flag == "--dapr-http-port");
+    if !has_port {
+        command.arg("--dapr-http-port=0");
+    }
+    command
+        .env("DAPR_COMPONENTS_SOCKETS_FOLDER", "/nowhere/at/all")
+        .args(arguments);
+    command
+}
+
+/// A folder with one resource file.
+fn resources(yaml: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("component.yaml"), yaml).unwrap();
+    folder
+}
+
+fn component(name: &str, component_type: &str) -> String {
+    format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: {name}\nspec:\n  type: {component_type}\n  version: v1\n"
+    )
+}
+
+fn data() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test]
+async fn without_resources_a_value_survives_a_restart() {
+    let data = data();
+    let flag = format!("--data-dir={}", text(data.path()));
+    let host = Host::start(&[&flag]).await;
+    let names: Vec<&str> = host.announcement["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|component| component["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["statestore", "pubsub"]);
+    assert_eq!(host.get("/v1.0/healthz").await.status, 204);
+    host.save("statestore", "greeting", "hello").await;
+    assert_eq!(host.value("statestore", "greeting").await, "\"hello\"");
+    host.stop().await;
+    let again = Host::start(&[&flag]).await;
+    assert_eq!(again.value("statestore", "greeting").await, "\"hello\"");
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn the_printed_curl_lines_work_as_they_are() {
+    let data = data();
+    let mut command = pluggable(["run", "--dapr-http-port=0", "--data-dir", text(data.path())]);
+    let host = Process::spawn(&mut command);
+    host.says("/greeting'").await;
+    let printed = host.stdout();
+    let lines: Vec<&str> = printed
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("curl "))
+        .collect();
+    assert_eq!(lines.len(), 2, "{printed}");
+    if Command::new("curl")
+        .arg("--version")
+        .output()
+        .await
+        .is_err()
+    {
+        skip_missing(
+            "the_printed_curl_lines_work_as_they_are",
+            "curl",
+            "install the package curl",
+        );
+        return;
+    }
+    let mut last = String::new();
+    for line in lines {
+        let output = Command::new("sh")
+            .args(["-c", line])
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        last = String::from_utf8(output.stdout).unwrap();
+    }
+    assert_eq!(last, "\"hello\"");
+}
+
+#[tokio::test]
+async fn data_is_in_a_folder_of_the_users_own() {
+    let home = data();
+    let host = Host::spawn(command(&[]).env("HOME", home.path())).await;
+    let expected = home.path().join(".local/share/dapr-pluggable");
+    assert_eq!(host.announcement["data_dir"], text(&expected));
+    assert!(expected.join("statestore.db").try_exists().unwrap());
+    host.stop().await;
+
+    for (home, why) in [
+        (None, "HOME is not set"),
+        (Some("relative"), "HOME is \"relative\""),
+        (Some("/dev/null"), "create the data folder /dev/null/.local"),
+    ] {
+        let mut command = command(&[]);
+        command.envs(home.map(|home| ("HOME", home)));
+        let mut process = Process::spawn(&mut command);
+        assert_eq!(process.code().await, 1, "{}", process.log());
+        assert!(process.stderr().contains("error: "));
+        assert!(process.stderr().contains(why), "{why}: {}", process.log());
+    }
+}
+
+#[tokio::test]
+async fn hosts_share_a_data_folder() {
+    let data = data();
+    let flag = format!("--data-dir={}", text(data.path()));
+    let first = Host::start(&[&flag]).await;
+    let second = Host::start(&[&flag]).await;
+    let other = Host::start(&[&flag, "--app-id=other"]).await;
+    first.save("statestore", "k", "of the first").await;
+    assert_eq!(second.value("statestore", "k").await, "\"of the first\"");
+    assert_eq!(other.value("statestore", "k").await, "");
+    other.save("statestore", "k", "of another").await;
+    assert_eq!(first.value("statestore", "k").await, "\"of the first\"");
+    for host in [first, second, other] {
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_served_component_is_used_by_its_type() {
+    let sockets = socket_folder();
+    let _component = serve(sockets.path(), &["memory"]).await;
+    let resources = resources(&component("cache", "state.memory"));
+    let host = Host::start(&[
+        "--resources-path",
+        text(resources.path()),
+        "--sockets-folder",
+        text(sockets.path()),
+    ])
+    .await;
+    host.save("cache", "k", "over the socket").await;
+    assert_eq!(host.value("cache", "k").await, "\"over the socket\"");
+    let socket = sockets.path().join("memory.sock");
+    let call = ["call", "--instance=cache", "--socket", text(&socket)];
+    let seen = run(call.iter().chain(&["state", "get", "app||k"])).await;
+    assert_eq!(seen.stdout, "\"over the socket\"\n", "{seen:?}");
+    let metadata = host.get("/v1.0/metadata").await;
+    let metadata: Value = serde_json::from_slice(&metadata.body).unwrap();
+    assert_eq!(metadata["components"][0]["type"], "state.memory");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_component_is_attached() {
+    let sockets = socket_folder();
+    let resources = resources(&component("cache", "state.late"));
+    let host = Host::start(&[
+        "--resources-path",
+        text(resources.path()),
+        "--sockets-folder",
+        text(sockets.path()),
+    ])
+    .await;
+    assert_eq!(host.announcement["components"], Value::Array(vec![]));
+    assert_eq!(host.announcement["waiting"][0]["name"], "cache");
+    let _component = serve(sockets.path(), &["memory", "--as", "late"]).await;
+    eventually_equal("the component is there", 204, async || {
+        let body = r#"[{"key":"k","value":1}]"#;
+        host.post("/v1.0/state/cache", body).await.status
+    })
+    .await;
+    assert_eq!(host.value("cache", "k").await, "1");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_or_passed_over() {
+    let data = data();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ended = run([
+        "run",
+        "--dapr-http-port",
+        &port,
+        "--data-dir",
+        text(data.path()),
+    ])
+    .await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let expected = format!("port {port} is in use");
+    assert!(ended.stderr.contains(&expected), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+
+    // Whether we get it or somebody else has it: it is in use.
+    let _default = TcpListener::bind((Ipv4Addr::LOCALHOST, 3500));
+    let mut command = pluggable(["run", "--output=json", "--data-dir", text(data.path())]);
+    let host = Host::spawn(&mut command).await;
+    assert_ne!(host.address().port(), 3500);
+    assert_eq!(host.get("/v1.0/healthz").await.status, 204);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_finds_the_api_and_decides_on_the_end() {
+    let data = data();
+    let flag = format!("--data-dir={}", text(data.path()));
+    let script = "echo \"app $APP_ID at $DAPR_HTTP_PORT\"; exit 7";
+    let mut host = Host::start(&[&flag, "--app-id=shop", "--", "sh", "-c", script]).await;
+    assert_eq!(host.process.code().await, 7, "{}", host.process.log());
+    let said = format!("app shop at {}", host.address().port());
+    assert!(
+        host.process.stdout().contains(&said),
+        "{}",
+        host.process.log()
+    );
+
+    for (program, code) in [("/no/such/program", 127), ("/etc/passwd", 126)] {
+        let mut host = Host::start(&[&flag, "--", program]).await;
+        assert_eq!(host.process.code().await, code, "{}", host.process.log());
+    }
+}
+
+#[tokio::test]
+async fn the_api_is_there_until_the_command_is_gone() {
+    let data = data();
+    let go = data.path().join("go");
+    let flag = format!("--data-dir={}", text(data.path()));
+    let script = format!(
+        "trap 'echo last words; until test -e {}; do sleep 0.05; done; exit 4' TERM
+        echo trap is set; while :; do sleep 0.05; done",
+        text(&go)
+    );
+    let mut host = Host::start(&[&flag, "--", "sh", "-c", &script]).await;
+    host.process.says("trap is set").await;
+    host.process.signal(Signal::TERM);
+    host.process.says("last words").await;
+    host.save("statestore", "k", "in time").await;
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(host.process.code().await, 4, "{}", host.process.log());
+    let again = Host::start(&[&flag]).await;
+    assert_eq!(again.value("statestore", "k").await, "\"in time\"");
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn an_application_can_ask_for_the_end() {
+    let data = data();
+    let flag = format!("--data-dir={}", text(data.path()));
+    let mut host = Host::start(&[&flag]).await;
+    assert_eq!(host.post("/v1.0/shutdown", "").await.status, 204);
+    assert_eq!(host.process.code().await, 0, "{}", host.process.log());
+
+    let script = "trap 'echo told; exit 3' TERM; echo trap is set; while :; do sleep 0.05; done";
+    let mut host = Host::start(&[&flag, "--", "sh", "-c", script]).await;
+    host.process.says("trap is set").await;
+    assert_eq!(host.post("/v1.0/shutdown", "").await.status, 204);
+    assert_eq!(host.process.code().await, 3, "{}", host.process.log());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_resources_is_named() {
+    let missing = run([
+        "run",
+        "--dapr-http-port=0",
+        "--resources-path",
+        "/no/such/folder",
+    ])
+    .await;
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.stderr.contains("/no/such/folder"), "{missing:?}");
+
+    let no_connection = resources(&component("store", "state.sqlite"));
+    let mut process = Process::spawn(&mut command(&[
+        "--resources-path",
+        text(no_connection.path()),
+    ]));
+    assert_eq!(process.code().await, 1, "{}", process.log());
+    for part in [
+        "error: ",
+        "store (state.sqlite/v1)",
+        "connectionString",
+        "component.yaml:1",
+    ] {
+        assert!(process.stderr().contains(part), "{part}: {}", process.log());
+    }
+}
+
+#[tokio::test]
+async fn a_component_of_this_process_is_known_by_daprs_names() {
+    let resources = resources(&component("cache", "state.in-memory"));
+    let host = Host::start(&["--resources-path", text(resources.path())]).await;
+    host.save("cache", "k", "v").await;
+    assert_eq!(host.value("cache", "k").await, "\"v\"");
+    assert_eq!(host.announcement["data_dir"], Value::Null);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_signal_cuts_the_stop_short() {
+    let data = data();
+    let flag = format!("--data-dir={}", text(data.path()));
+    let script = "trap 'echo waiting' TERM; echo trap is set; while :; do sleep 0.05; done";
+    let mut host = Host::start(&[&flag, "--", "sh", "-c", script]).await;
+    host.process.says("trap is set").await;
+    host.process.signal(Signal::TERM);
+    host.process.says("waiting for its end").await;
+    host.process.signal(Signal::INT);
+    assert_eq!(host.process.code().await, 130, "{}", host.process.log());
+    eventually("the port is free", async || {
+        TcpListener::bind(host.address()).is_ok()
+    })
+    .await;
+    assert!(
+        Path::new(data.path())
+            .join("statestore.db")
+            .try_exists()
+            .unwrap()
+    );
+}
