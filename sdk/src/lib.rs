@@ -227,6 +227,13 @@ mod services;
 pub mod settings;
 pub mod socket;
 pub mod state;
+#[cfg_attr(
+    not(any(test, feature = "client")),
+    expect(
+        dead_code,
+        reason = "a server reads one half of it and writes the other"
+    )
+)]
 mod wire;
 
 pub use async_trait::async_trait;

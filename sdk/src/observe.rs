@@ -22,6 +22,10 @@ pub(crate) const CALL_DURATION: &str = "pluggable_call_duration_seconds";
 pub(crate) const DELIVERIES_IN_FLIGHT: &str = "pluggable_deliveries_in_flight";
 
 /// Tells the recorder what the metrics mean. Call it once a recorder is installed.
+#[cfg_attr(
+    not(feature = "program"),
+    expect(dead_code, reason = "nobody but a program exports metrics")
+)]
 pub(crate) fn describe() {
     metrics::describe_counter!(CALLS, Unit::Count, "Calls of components that have ended.");
     metrics::describe_histogram!(

@@ -3,7 +3,6 @@
 #![cfg(test)]
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
 use dapr_pluggable::{Blocks, Component, Result, Server, Serving, Stop, async_trait};
@@ -128,5 +127,8 @@ async fn nothing_to_serve_is_an_error() {
 async fn run_refuses_inside_a_runtime() {
     let folder = tempfile::tempdir().unwrap();
     let code = server(&folder, "a").run();
-    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+    assert_eq!(
+        format!("{code:?}"),
+        format!("{:?}", std::process::ExitCode::FAILURE)
+    );
 }
