@@ -30,7 +30,8 @@
 //! [`Unavailable`](ErrorKind::Unavailable), and its text names the socket.
 //!
 //! Calls have no time limit of their own, Init included: drop the future, and the component learns that nobody waits any
-//! more. Closing a value ends its subscriptions and sends nothing: the protocol has no word for it.
+//! more. Closing a value ends its subscriptions, waits for its calls in flight, and sends nothing: the protocol has no
+//! word for it.
 
 mod binding;
 mod connection;
