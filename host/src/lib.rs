@@ -1,5 +1,33 @@
 //! The light host: reads Dapr's resource files, opens the components that they name and keeps them for the application
 //! APIs.
+//!
+//! [`Host`] is what a program sets up and starts, [`Running`] what it has then: a [`Registry`] of open components, which
+//! [`api`] serves to the application. A component is found on a socket, or in the [`Catalogue`] of the program; one that
+//! is not there yet is opened when it comes.
+//!
+//! ```no_run
+//! # async fn example(listener: tokio::net::TcpListener) -> dapr_pluggable::Result<()> {
+//! use std::sync::Arc;
+//!
+//! use dapr_pluggable_host::api::Api;
+//! use dapr_pluggable_host::{Environment, Host};
+//!
+//! let host = Host::new("app")
+//!     .resources_path("resources")
+//!     .environment(Environment::of_process());
+//! let running = host.start().await?;
+//! let api = Api::new(
+//!     running.app_id(),
+//!     Arc::clone(running.registry()),
+//!     running.readiness().clone(),
+//!     running.shutdown().clone(),
+//! );
+//! // Until the application posts to /v1.0/shutdown.
+//! api.serve(listener).await;
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod api;
 mod catalogue;

@@ -135,10 +135,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
         if path.is_dir() {
             continue;
         }
-        if is_yaml {
+        // Something else, a pipe perhaps, could not be read to its end.
+        if is_yaml && path.is_file() {
             files.push(path);
         } else {
-            warn!(file = %path.display(), "not a resource file: expected .yaml or .yml");
+            warn!(
+                file = %path.display(),
+                "not a resource file: expected a regular file with the extension .yaml or .yml"
+            );
         }
     }
     files.sort_unstable();

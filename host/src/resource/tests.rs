@@ -325,3 +325,19 @@ fn a_folder_that_is_not_there_is_an_error_that_names_it() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_no_regular_file_is_passed_over() {
+    let (folder, path) = folder(&[("b.yaml", &minimal("st"))]);
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("a.yaml")).unwrap();
+    let linked = folder.path().join("linked");
+    fs::write(&linked, minimal("linked")).unwrap();
+    std::os::unix::fs::symlink(&linked, folder.path().join("c.yaml")).unwrap();
+    let filter = ScopeFilter {
+        app_id: "app",
+        namespace: None,
+    };
+    let resources = Resources::load(&[path], filter).unwrap();
+    assert_eq!(names(&resources), ["st", "linked"]);
+    assert_eq!(resources.problems, []);
+}
