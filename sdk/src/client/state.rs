@@ -135,7 +135,8 @@ impl StateStore for RemoteStateStore {
 impl TransactionalStateStore for RemoteStateStore {
     async fn max_operations(&self) -> Result<Option<NonZeroU32>> {
         let mut service = TransactionalStoreMultiMaxSizeClient::new(self.instance.channel());
-        let request = self.instance.request(proto::MultiMaxSizeRequest {});
+        let mut request = self.instance.request(proto::MultiMaxSizeRequest {});
+        request.set_timeout(ANSWER_CAP);
         match timeout(ANSWER_CAP, service.multi_max_size(request)).await {
             Ok(Err(status)) if status.code() == tonic::Code::Unimplemented => Ok(None),
             Ok(answer) => self.instance.answer(answer),
