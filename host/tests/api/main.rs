@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod connections;
 mod gated;
 mod harness;
 mod health;
