@@ -110,13 +110,8 @@ impl Running {
         tokio::pin!(stop);
         loop {
             tokio::select! {
+                // A key pressed on a terminal may end the command as well: that signal counts as the first.
                 biased;
-                status = self.child.wait() => {
-                    let status = status.context("wait for the command")?;
-                    tracing::info!(command = self.name, %status, "ended");
-                    let stop = first.map_or(Stop::Linger, |(signal, _)| signal.stop());
-                    return Ok(End::Ended { code: exit::code_of(status), stop });
-                }
                 number = self.others.next() => self.send(number),
                 signal = signals.next() => {
                     if first.is_some() {
@@ -132,6 +127,12 @@ impl Running {
                     tracing::info!(command = self.name, "told to stop");
                     self.send(Number::TERM);
                     first = Some((Signal::Terminate, Instant::now() + self.grace));
+                }
+                status = self.child.wait() => {
+                    let status = status.context("wait for the command")?;
+                    tracing::info!(command = self.name, %status, "ended");
+                    let stop = first.map_or(Stop::Linger, |(signal, _)| signal.stop());
+                    return Ok(End::Ended { code: exit::code_of(status), stop });
                 }
                 () = passed(first.map(|(_, deadline)| deadline)) => {
                     tracing::warn!(command = self.name, grace = ?self.grace, "killed: it has not ended in time");

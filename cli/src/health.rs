@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::Args;
 use dapr_pluggable::program::HealthArgs;
 
+use crate::progress;
+
 const EXAMPLES: &str = "\
 Examples:
   pluggable health memory                   ask /tmp/dapr-components-sockets/memory.sock
@@ -27,6 +29,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    arguments.health.run(&[]).await?;
+    let asking = arguments.health.run(&[]);
+    progress::shown("waiting until it serves", asking).await?;
     Ok(ExitCode::SUCCESS)
 }

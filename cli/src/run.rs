@@ -24,6 +24,7 @@ use self::data_folder::DataFolder;
 use crate::beside::{Beside, End, Grace};
 use crate::catalogue;
 use crate::output::OutputArgs;
+use crate::progress;
 
 /// Where Dapr's API is, unless something else is there already.
 const DEFAULT_PORT: u16 = 3500;
@@ -94,7 +95,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
             tracing::info!(%signal, "stopped before the start was complete");
             return Ok(ExitCode::SUCCESS);
         }
-        running = host.start() => running?,
+        running = progress::shown("opening the components", host.start()) => running?,
     };
     let address = listener.local_addr().context("ask for the port")?;
     let serving = Serving::start(running, listener);

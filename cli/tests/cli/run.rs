@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::Stdio;
 
 use dapr_pluggable_testbed::{
     HttpAnswer, HttpRequest, Process, Signal, eventually, eventually_equal, skip_missing,
@@ -9,6 +10,7 @@ use dapr_pluggable_testbed::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::program::{pluggable, run, serve, text};
@@ -390,4 +392,39 @@ async fn a_second_signal_cuts_the_stop_short() {
             .try_exists()
             .unwrap()
     );
+}
+
+#[tokio::test]
+async fn a_key_pressed_on_a_terminal_reaches_the_command_once() {
+    let name = "a_key_pressed_on_a_terminal_reaches_the_command_once";
+    if Command::new("script")
+        .arg("--version")
+        .output()
+        .await
+        .is_err()
+    {
+        skip_missing(name, "script", "install the package bsdutils");
+        return;
+    }
+    let data = data();
+    let line = format!(
+        "{} run --dapr-http-port=0 --data-dir={} -- sh -c '{}'",
+        env!("CARGO_BIN_EXE_pluggable"),
+        text(data.path()),
+        "trap \"echo interrupted; exit 6\" INT; echo trap is set; while :; do sleep 0.05; done"
+    );
+    let mut command = Command::new("script");
+    command
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut terminal = Process::spawn(&mut command);
+    let mut keyboard = terminal.stdin().unwrap();
+    terminal.says("trap is set").await;
+    keyboard.write_all(b"\x03").await.unwrap();
+    assert_eq!(terminal.code().await, 6, "{}", terminal.log());
+    let log = terminal.log();
+    assert_eq!(log.matches("interrupted").count(), 1, "{log}");
+    assert!(!log.contains("cut short"), "{log}");
 }
