@@ -172,7 +172,10 @@ impl Loader {
     /// Whether the component was opened now.
     async fn open(&mut self, entry: &mut Entry, strict: bool) -> Result<bool> {
         let answering = self.sockets.find(&entry.name, entry.blocks());
-        if entry.is_settled(answering.as_ref()) {
+        // A socket that has just come is about to answer.
+        let is_expected = answering.is_none() && self.sockets.is_expected(&entry.name);
+        let is_waiting = matches!(entry.stage, Stage::Waiting(_));
+        if entry.is_settled(answering.as_ref()) || (is_waiting && is_expected) {
             return Ok(false);
         }
         let identity = entry.resource.identity.clone();
