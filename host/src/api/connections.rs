@@ -59,7 +59,11 @@ async fn accept(
         tokio::select! {
             biased;
             () = stop.cancelled() => return None,
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    warn!(%error, "serving an HTTP connection failed");
+                }
+            }
             accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) => return Some(stream),
                 Err(error) => {
