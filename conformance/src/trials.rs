@@ -1,5 +1,7 @@
 //! Every check as a test of a component's own: for `tests/conformance.rs`, a test without a harness.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,11 +44,19 @@ fn trials(plan: &Arc<Plan>, blocks: fn() -> Blocks) -> Vec<Trial> {
                 }
                 let (plan, setup) = (Arc::clone(plan), setup.clone());
                 let name = format!("{}::{}::{}", setup.name, way.name(), check.name());
-                trials.push(Trial::ignorable_test(name, move || {
+                trials.push(Trial::ignorable_test(name.clone(), move || {
                     let runtime = tokio::runtime::Builder::new_current_thread()
                         .enable_all()
                         .build()?;
-                    runtime.block_on(trial(&plan, &setup, way, &check, blocks()))
+                    let completion =
+                        runtime.block_on(trial(&plan, &setup, way, &check, blocks()))?;
+                    if let Completion::Ignored {
+                        reason: Some(reason),
+                    } = &completion
+                    {
+                        note_skipped(&format!("{} {name}", plan.kind), reason)?;
+                    }
+                    Ok(completion)
                 }));
             }
         }
@@ -118,4 +128,15 @@ fn patient(subject: Subject) -> Result<Subject, Failed> {
         .parse()
         .map_err(|_| format!("PATIENCE is {factor:?}: expected a number, such as 2"))?;
     Ok(subject.patience(Duration::from_secs(10).mul_f64(factor)))
+}
+
+/// Writes a line into the file that the environment variable `TEST_SKIPPED` names, for who runs the tests of many
+/// components and wants to say at the end what did not run.
+fn note_skipped(test: &str, reason: &str) -> std::io::Result<()> {
+    let Some(path) = std::env::var_os("TEST_SKIPPED") else {
+        return Ok(());
+    };
+    // One write of one line: tests of several processes do not mix theirs.
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(format!("skipped: {test}: {reason}\n").as_bytes())
 }
