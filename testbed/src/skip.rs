@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 /// Notes that a test, or a part of it, does not run here. `cargo xtask test` shows the note at its end, by way of the
 /// file that the environment variable `TEST_SKIPPED` names.
@@ -14,13 +15,9 @@ pub fn skip(test: &str, reason: &str) {
     let note = format!("skipped: {test}: {reason}\n");
     eprint!("{note}");
     if let Some(path) = env::var_os("TEST_SKIPPED") {
-        // One write of one line: tests of several processes do not mix theirs.
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(note.as_bytes()))
-            .unwrap_or_else(|error| panic!("note a skipped test in {}: {error}", path.display()));
+        append(Path::new(&path), &note).unwrap_or_else(|error| {
+            panic!("note a skipped test in {}: {error}", path.display());
+        });
     }
 }
 
@@ -52,5 +49,25 @@ pub fn rounds(few: u32) -> u32 {
             few.saturating_mul(factor)
         }
         Err(_) => few,
+    }
+}
+
+/// One write of one line: tests of several processes do not mix theirs.
+fn append(path: &Path, note: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(note.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_come_one_after_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        append(&path, "one\n").unwrap();
+        append(&path, "two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n");
     }
 }
