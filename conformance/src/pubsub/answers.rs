@@ -87,13 +87,13 @@ async fn answers_are_for_their_message(broker: Broker) -> Verdict {
     }
     for message in delivered.iter().rev() {
         let answer = match message.message.data.as_ref() {
-            b"b" => Ack::Rejected("not now".to_owned()),
+            b"a" => Ack::Rejected("not now".to_owned()),
             _ => Ack::Accepted,
         };
         subscriber.answer(message, answer);
     }
     let again = subscriber.settle(Ack::Accepted).await?;
-    equal("the one message that was rejected", again, "b".into())?;
+    equal("the one message that was rejected", again, "a".into())?;
     subscriber.silence().await
 }
 
