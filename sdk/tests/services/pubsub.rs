@@ -1,8 +1,10 @@
 //! The broker's service: publishing, pull streams, pauses.
 
 use dapr_pluggable_protocol::components::v1 as proto;
+use proto::pub_sub_client::PubSubClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use super::rig::{Rig, refused, to, with_rig};
@@ -16,6 +18,16 @@ pub(crate) struct Pull {
 impl Pull {
     /// Opens one to a topic on which so many messages come.
     pub(crate) async fn open(rig: &Rig, instance: &str, topic: &str, count: usize) -> Self {
+        Self::open_on(rig.pubsub(), instance, topic, count).await
+    }
+
+    /// The same by any client.
+    pub(crate) async fn open_on(
+        client: PubSubClient<Channel>,
+        instance: &str,
+        topic: &str,
+        count: usize,
+    ) -> Self {
         let first = proto::PullMessagesRequest {
             topic: Some(proto::Topic {
                 name: topic.to_owned(),
@@ -23,18 +35,18 @@ impl Pull {
             }),
             ..Default::default()
         };
-        Self::open_with(rig, instance, first).await.unwrap()
+        Self::open_with(client, instance, first).await.unwrap()
     }
 
     async fn open_with(
-        rig: &Rig,
+        mut client: PubSubClient<Channel>,
         instance: &str,
         first: proto::PullMessagesRequest,
     ) -> Result<Self, Status> {
         let (frames, receiver) = mpsc::channel(8);
         frames.send(first).await.unwrap();
         let request = to(instance, ReceiverStream::new(receiver));
-        let messages = rig.pubsub().pull_messages(request).await?.into_inner();
+        let messages = client.pull_messages(request).await?.into_inner();
         Ok(Self { frames, messages })
     }
 
@@ -246,7 +258,7 @@ async fn the_first_frame_must_name_a_topic() {
             ..Default::default()
         };
         for first in [proto::PullMessagesRequest::default(), unnamed] {
-            let status = Pull::open_with(&rig, "p", first)
+            let status = Pull::open_with(rig.pubsub(), "p", first)
                 .await
                 .map(drop)
                 .unwrap_err();

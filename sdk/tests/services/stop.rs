@@ -5,11 +5,12 @@ use std::time::Duration;
 use dapr_pluggable::{Server, Stop};
 use dapr_pluggable_protocol::components::v1 as proto;
 use dapr_pluggable_testbed::within;
+use proto::pub_sub_client::PubSubClient;
 use tonic::Code;
 
 use super::acting::{Notes, blocks};
 use super::pubsub::Pull;
-use super::rig::{Rig, to, with_rig};
+use super::rig::{Rig, metadata, to, with_rig};
 
 #[tokio::test]
 async fn a_drain_abandons_what_is_unanswered_and_closes_the_values() {
@@ -48,6 +49,42 @@ async fn a_lingering_server_takes_answers_until_its_runtime_leaves() {
         };
         tokio::join!(rig.stop(Stop::Linger), leaves);
         notes.wait_for("close p").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lingering_server_takes_nothing_new_from_its_backends() {
+    with_rig(async |rig| {
+        let properties = [("deliveryWindow", "1")];
+        rig.open_pubsub("p", &properties).await;
+        let mut client = PubSubClient::new(rig.connect().await);
+        let mut pull = Pull::open_on(client.clone(), "p", "orders", 2).await;
+        let message = pull.next().await;
+        let notes = rig.notes.clone();
+        let stop = rig.stop(Stop::Linger);
+        tokio::pin!(stop);
+        assert!(futures::poll!(&mut stop).is_pending());
+        // Once it answers, the subscription on the same worker has heard of it.
+        for _ in 0..3 {
+            client.ping(to("p", proto::PingRequest {})).await.unwrap();
+        }
+        pull.ack(&message.id).await;
+        notes.wait_for("1 Accepted").await;
+        let init = proto::PubSubInitRequest {
+            metadata: metadata(&properties),
+        };
+        client.init(to("late", init)).await.unwrap();
+        let late = Pull::open_on(client.clone(), "late", "bills", 1).await;
+        notes.wait_for("subscribe bills").await;
+        client.ping(to("p", proto::PingRequest {})).await.unwrap();
+        let delivered = notes.all();
+        let delivered = delivered
+            .iter()
+            .filter(|note| note.starts_with("delivered"));
+        assert_eq!(delivered.collect::<Vec<_>>(), ["delivered 1"]);
+        drop((pull, late, client));
+        stop.await;
     })
     .await;
 }
