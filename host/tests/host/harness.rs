@@ -32,7 +32,7 @@ impl Journal {
     }
 
     /// A component of all five blocks. Its metadata `failInit` is the text of an error, `hang` makes its Init last for
-    /// ever.
+    /// ever, `hangClose` its end.
     pub(crate) fn blocks(&self) -> Blocks {
         self.state_store()
             .pubsub_with(Rules::Lenient, self.open("pubsub"))
@@ -107,6 +107,9 @@ impl Drop for GivenUp<'_> {
 impl Component for Recorded {
     async fn close(&self) -> Result<()> {
         self.journal.note(format!("close {}", self.name));
+        if self.settings.contains_key("hangClose") {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 }

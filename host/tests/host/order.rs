@@ -46,6 +46,23 @@ async fn secret_stores_come_first_then_the_others_as_they_stand_and_all_close_ba
     assert_eq!(journal.events()[expected.len()..], closed);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_close_does_not_keep_the_others_open() {
+    let yaml = [
+        component("first", "state.rec", "", &[]),
+        component("hangs", "state.rec", "", &[("hangClose", "")]),
+    ];
+    let journal = Journal::default();
+    let place = Place::new(&yaml.concat());
+    let running = place.start(&journal).await.unwrap();
+    let before = journal.events().len();
+    running.stop().await;
+    assert_eq!(
+        journal.events()[before..],
+        ["close state hangs", "close state first"]
+    );
+}
+
 #[tokio::test]
 async fn the_direction_decides_on_the_sides_of_a_binding() {
     for (direction, expected) in [
