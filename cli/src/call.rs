@@ -1,6 +1,7 @@
 //! The verb `call`: one call of a component by hand.
 
 mod binding;
+mod features;
 mod payload;
 mod pubsub;
 mod receive;
@@ -32,6 +33,7 @@ Examples:
   pluggable call --socket memory.sock --init pubsub publish news hello
   pluggable call --socket memory.sock pubsub pull news --count 1 --timeout 5s
   pluggable call --socket memory.sock --init binding invoke create - < event.json
+  pluggable call --socket redis.sock --instance orders state features
   pluggable call --socket vault.sock secret get db-password
 
 Exit codes:

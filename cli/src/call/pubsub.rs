@@ -11,6 +11,7 @@ use dapr_pluggable::pubsub::{
 };
 use serde::Serialize;
 
+use super::features;
 use super::receive::Receive;
 use super::target::Target;
 use crate::exit;
@@ -50,6 +51,8 @@ pub(super) enum Call {
         #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
         request_metadata: Vec<(String, String)>,
     },
+    /// Print what the instance can do, a feature a line
+    Features,
     /// Ask whether the broker answers
     Ping,
 }
@@ -101,6 +104,7 @@ impl Call {
                     .run(target, messages, subscribed, Ack::Accepted)
                     .await
             }
+            Self::Features => features::print(target, &features::of_broker(broker)),
             Self::Ping => {
                 target.call("ping", broker.ping()).await?;
                 target.done()

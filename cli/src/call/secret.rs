@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use dapr_pluggable::Metadata;
 use dapr_pluggable::secret::{GetSecretRequest, Secret};
 
+use super::features;
 use super::payload::print_raw;
 use super::target::Target;
 use crate::output::{self, Output};
@@ -26,6 +27,8 @@ pub(super) enum Call {
         #[command(flatten)]
         options: Options,
     },
+    /// Print what the instance can do, a feature a line
+    Features,
     /// Ask whether the store's backend answers
     Ping,
 }
@@ -61,6 +64,7 @@ impl Call {
                 print_secrets(target.output, &secrets)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Features => features::print(target, &features::of_secret_store(store.as_ref())),
             Self::Ping => {
                 target.call("ping", store.ping()).await?;
                 target.done()

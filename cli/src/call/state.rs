@@ -14,6 +14,7 @@ use dapr_pluggable::{Error, Metadata};
 use serde_json::json;
 
 use self::json::{Item, Page, Transaction};
+use super::features;
 use super::payload::{print_line, print_raw};
 use super::target::Target;
 use crate::exit;
@@ -88,6 +89,8 @@ pub(super) enum Call {
         #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
         request_metadata: Vec<(String, String)>,
     },
+    /// Print what the instance can do, a feature a line
+    Features,
     /// Ask whether the store's backend answers
     Ping,
 }
@@ -189,6 +192,7 @@ impl Call {
                 let metadata = request_metadata.into_iter().collect();
                 search(target, store, &query, metadata).await
             }
+            Self::Features => features::print(target, &features::of_state_store(store)),
             Self::Ping => {
                 target.call("ping", store.ping()).await?;
                 target.done()

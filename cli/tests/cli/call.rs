@@ -315,6 +315,23 @@ async fn instances_have_data_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_instance_says_what_it_can_do() {
+    let memory = Served::new("memory").await;
+    memory.gives(&["--init", "state", "ping"]).await;
+    let features = memory.gives_json(&["state", "features"]).await;
+    let features = features["features"].as_array().unwrap().clone();
+    for feature in ["ETAG", "TRANSACTIONAL", "TTL", "QUERY_API"] {
+        let times = features.iter().filter(|has| **has == feature).count();
+        assert_eq!(times, 1, "{feature} in {features:?}");
+    }
+    let of_broker = memory.gives(&["--init", "pubsub", "features"]).await;
+    for feature in ["BULK_PUBSUB", "MESSAGE_TTL", "SUBSCRIBE_WILDCARDS"] {
+        assert!(of_broker.lines().any(|line| line == feature), "{of_broker}");
+    }
+    memory.gives(&["--init", "secret", "features"]).await;
+}
+
+#[tokio::test]
 async fn metadata_opens_a_database() {
     let sqlite = Served::new("sqlite").await;
     let database = sqlite.folder.path().join("data.db");

@@ -1,9 +1,10 @@
 //! The verb `serve`.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use dapr_pluggable_testbed::{Process, Signal, eventually, socket_folder};
+use dapr_pluggable_testbed::{HttpRequest, Process, Signal, eventually, socket_folder};
 
 use crate::program::{pluggable, run, serve, text};
 
@@ -135,4 +136,23 @@ async fn a_command_that_cannot_be_started_has_codes_of_its_own() {
         assert!(ended.stderr.contains(&format!("error: start {command:?}")));
     }
     assert!(names(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn probes_and_metrics_are_there_over_http() {
+    let folder = socket_folder();
+    let component = serve(folder.path(), &["memory", "--http-listen=0"]).await;
+    let line = component.says("address=").await;
+    let address = line.split("address=").nth(1).unwrap();
+    let address: SocketAddr = address.split_whitespace().next().unwrap().parse().unwrap();
+    for path in ["/livez", "/readyz"] {
+        let answer = HttpRequest::new("GET", path).send(address).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    let socket = folder.path().join("memory.sock");
+    let call = ["call", "--socket", text(&socket), "--init"];
+    let called = run(call.iter().chain(&["state", "set", "k", "v"])).await;
+    assert_eq!(called.code, 0, "{called:?}");
+    let metrics = HttpRequest::new("GET", "/metrics").send(address).await;
+    assert!(metrics.text().contains("state_store"), "{}", metrics.text());
 }
