@@ -5,6 +5,7 @@
 mod acting;
 mod binding;
 mod life;
+mod pauses;
 mod pubsub;
 mod rig;
 mod secret;
