@@ -75,6 +75,10 @@ pub enum Need {
     Claim(&'static str),
     /// Metadata that the plan names as bad.
     BadSettings,
+    /// An output binding whose data comes in by an input binding.
+    Echo,
+    /// Secrets that are there.
+    Secrets,
     /// Two values with metadata of their own that see one another's data.
     TwoValues,
     /// A socket: only there can be called what no Init opened.

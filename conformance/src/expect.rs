@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 
 use dapr_pluggable::{Error, ErrorKind, Result};
+use tokio::task::JoinError;
 
 use crate::check::{Finding, Verdict};
 
@@ -43,5 +44,14 @@ pub(crate) fn refused<T: Debug>(
             "{what} gave an error ({}): {error}; expected one of kind {names}",
             error.kind().as_str()
         ))),
+    }
+}
+
+/// A stream that its consumer closed ends without an error, or with none but that it was closed.
+pub(crate) fn ended(what: impl Display, outcome: Option<Result<Result<()>, JoinError>>) -> Verdict {
+    match outcome {
+        Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(error))) if *error.kind() == ErrorKind::Cancelled => Ok(()),
+        other => Err(Finding::Failed(format!("{what} ended as {other:?}"))),
     }
 }

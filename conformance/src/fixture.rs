@@ -152,6 +152,42 @@ impl Fixture {
         }
     }
 
+    pub(crate) async fn open_input_binding(
+        &self,
+        instance: &InstanceId,
+        properties: &Metadata,
+    ) -> Result<Arc<dyn InputBinding>> {
+        match self.open(Block::InputBinding, instance, properties).await? {
+            Value::Input(binding) => Ok(binding),
+            other => Err(Error::internal(format!("{other:?} is no input binding"))),
+        }
+    }
+
+    pub(crate) async fn open_output_binding(
+        &self,
+        instance: &InstanceId,
+        properties: &Metadata,
+    ) -> Result<Arc<dyn OutputBinding>> {
+        match self
+            .open(Block::OutputBinding, instance, properties)
+            .await?
+        {
+            Value::Output(binding) => Ok(binding),
+            other => Err(Error::internal(format!("{other:?} is no output binding"))),
+        }
+    }
+
+    pub(crate) async fn open_secret_store(
+        &self,
+        instance: &InstanceId,
+        properties: &Metadata,
+    ) -> Result<Arc<dyn SecretStore>> {
+        match self.open(Block::SecretStore, instance, properties).await? {
+            Value::Secret(store) => Ok(store),
+            other => Err(Error::internal(format!("{other:?} is no secret store"))),
+        }
+    }
+
     /// Waits for something that must come.
     pub(crate) async fn within<T>(
         &self,

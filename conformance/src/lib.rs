@@ -4,6 +4,7 @@
 //! not there, points at the wire. A component runs them in its own tests, by what its `component.toml` says of it (feature
 //! `trials`).
 
+mod binding;
 mod check;
 mod expect;
 mod fixture;
@@ -11,6 +12,7 @@ mod lifecycle;
 mod plan;
 mod pubsub;
 mod runner;
+mod secret;
 mod state;
 mod subject;
 #[cfg(feature = "trials")]
@@ -24,5 +26,12 @@ pub use self::subject::Subject;
 /// Every check.
 #[must_use]
 pub fn catalogue() -> Vec<Check> {
-    [lifecycle::checks(), state::checks(), pubsub::checks()].concat()
+    [
+        lifecycle::checks(),
+        state::checks(),
+        pubsub::checks(),
+        binding::checks(),
+        secret::checks(),
+    ]
+    .concat()
 }

@@ -209,7 +209,7 @@ async fn instances_share_as_declared(fixture: Arc<Fixture>) -> Verdict {
         .await?;
     one.set(SetRequest::new(&key, "one")).await?;
     let seen = other.get(GetRequest::new(&key)).await?.is_some();
-    match fixture.subject().data() {
+    match fixture.subject().setup().data {
         Data::Shared => holds("a second instance to see the data of the first", seen),
         Data::Instance => holds("a second instance not to see the data of the first", !seen),
     }

@@ -76,6 +76,11 @@ pub struct Setup {
     /// Whose the data is.
     #[serde(default)]
     pub data: Data,
+    /// The operation of the output binding whose data comes in by the input binding of the same name, where there is one.
+    pub echo: Option<String>,
+    /// Secrets of one value that are there, by name.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Whose data is.

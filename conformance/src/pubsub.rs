@@ -82,7 +82,7 @@ impl Broker {
 
     /// Another value that sees the same topics, for another group of consumers.
     async fn of_group(&self, group: &str) -> Verdict<Self> {
-        let instance = match self.fixture.subject().data() {
+        let instance = match self.fixture.subject().setup().data {
             Data::Shared => self.fixture.instance(),
             Data::Instance => self.instance.clone(),
         };

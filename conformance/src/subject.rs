@@ -8,7 +8,7 @@ use dapr_pluggable::{Block, Metadata, Opener};
 use uuid::Uuid;
 
 use crate::check::{Check, Need};
-use crate::plan::{Data, Plan};
+use crate::plan::{Data, Plan, Setup};
 
 /// How long a check waits for one thing that must come, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,8 +19,8 @@ pub struct Subject {
     opener: Arc<dyn Opener>,
     client: Option<Client>,
     plan: Arc<Plan>,
+    setup: Setup,
     properties: Metadata,
-    data: Data,
     patience: Duration,
     run: String,
 }
@@ -31,31 +31,36 @@ impl Subject {
     pub fn in_process(
         opener: impl Opener,
         plan: &Arc<Plan>,
-        data: Data,
+        setup: &Setup,
         properties: Metadata,
     ) -> Self {
-        Self::new(Arc::new(opener), None, plan, data, properties)
+        Self::new(Arc::new(opener), None, plan, setup, properties)
     }
 
     /// The same behind a socket.
-    pub fn over_socket(client: Client, plan: &Arc<Plan>, data: Data, properties: Metadata) -> Self {
+    pub fn over_socket(
+        client: Client,
+        plan: &Arc<Plan>,
+        setup: &Setup,
+        properties: Metadata,
+    ) -> Self {
         let opener = Arc::new(client.clone());
-        Self::new(opener, Some(client), plan, data, properties)
+        Self::new(opener, Some(client), plan, setup, properties)
     }
 
     fn new(
         opener: Arc<dyn Opener>,
         client: Option<Client>,
         plan: &Arc<Plan>,
-        data: Data,
+        setup: &Setup,
         properties: Metadata,
     ) -> Self {
         Self {
             opener,
             client,
             plan: Arc::clone(plan),
+            setup: setup.clone(),
             properties,
-            data,
             patience: PATIENCE,
             run: Uuid::new_v4().simple().to_string(),
         }
@@ -98,8 +103,8 @@ impl Subject {
         &self.properties
     }
 
-    pub(crate) fn data(&self) -> Data {
-        self.data
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// How long to wait for one thing that must come.
@@ -122,8 +127,16 @@ impl Subject {
                 self.plan.bad_settings.iter().any(|bad| bad.block == block),
                 format!("its plan names no bad settings of its {block}"),
             ),
+            Need::Echo => (
+                self.setup.echo.is_some(),
+                "nothing that goes out of it comes in by it again".to_owned(),
+            ),
+            Need::Secrets => (
+                !self.setup.secrets.is_empty(),
+                "its setup names no secrets".to_owned(),
+            ),
             Need::TwoValues => (
-                self.data == Data::Shared || self.client.is_none(),
+                self.setup.data == Data::Shared || self.client.is_none(),
                 "data belongs to an instance, and a runtime has one value of an instance"
                     .to_owned(),
             ),

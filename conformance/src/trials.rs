@@ -96,7 +96,7 @@ async fn trial(
     let properties = setup.properties(&provided.into());
     let outcome = match way {
         Way::InProcess => {
-            let subject = Subject::in_process(blocks, plan, setup.data, properties);
+            let subject = Subject::in_process(blocks, plan, setup, properties);
             run_one(&patient(subject)?, check).await
         }
         Way::OverSocket => {
@@ -106,7 +106,7 @@ async fn trial(
             let serving = Serving::start([server]).await?;
             let socket = serving.sockets().next().ok_or("nothing is served")?;
             let client = Client::connect(socket).await?;
-            let subject = Subject::over_socket(client, plan, setup.data, properties);
+            let subject = Subject::over_socket(client, plan, setup, properties);
             let outcome = run_one(&patient(subject)?, check).await;
             serving.stop(Stop::Drain).await;
             outcome

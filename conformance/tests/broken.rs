@@ -3,10 +3,12 @@
 #![cfg(test)]
 
 mod broken {
+    mod binding;
     mod cases;
     mod fault;
     mod opener;
     mod pubsub;
+    mod secret;
     mod state;
 
     pub(crate) use self::cases::trials;

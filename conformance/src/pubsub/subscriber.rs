@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Broker;
 use crate::check::{Finding, Verdict};
-use crate::expect::holds;
+use crate::expect::{ended, holds};
 use crate::fixture::Fixture;
 
 /// What finds out whether a subscription is live. It is no message of a check.
@@ -96,15 +96,8 @@ impl Subscriber {
     pub(super) async fn stop(mut self) -> Verdict {
         self.consumer.close();
         let fixture = Arc::clone(&self.fixture);
-        let ended = fixture
-            .within("the end of a closed subscription", self.run.join_next())
-            .await?;
-        match ended {
-            Some(Ok(ended)) => Ok(ended?),
-            other => Err(Finding::Failed(format!(
-                "a subscription ended as {other:?}"
-            ))),
-        }
+        let end = fixture.within("the end of a closed subscription", self.run.join_next());
+        ended("a subscription", end.await?)
     }
 
     async fn next_but_probes(&mut self) -> Verdict<Delivered<Message>> {

@@ -1,11 +1,10 @@
 //! Which checks catch which fault.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dapr_pluggable::Metadata;
-use dapr_pluggable_conformance::{Check, Data, Outcome, Plan, Subject, catalogue, run_one};
+use dapr_pluggable_conformance::{Check, Outcome, Plan, Subject, catalogue, run_one};
 use libtest_mimic::{Failed, Trial};
 
 use super::fault::Fault;
@@ -13,16 +12,20 @@ use super::opener::Broken;
 
 const PLAN: &str = r#"
     type = "broken"
-    blocks = ["state_store", "pubsub"]
+    blocks = ["state_store", "pubsub", "input_binding", "output_binding", "secret_store"]
     rules = "lenient"
 
     [claims]
     state_store = ["ETAG", "QUERY_API", "TRANSACTIONAL", "TTL"]
     pubsub = ["BULK_PUBSUB", "MESSAGE_TTL", "SUBSCRIBE_WILDCARDS"]
+    output_binding = ["create"]
 
     [[setups]]
     name = "broken"
     data = "instance"
+    metadata = { user = "ada", password = "lovelace" }
+    echo = "create"
+    secrets = { user = "ada", password = "lovelace" }
 
     [[bad_settings]]
     block = "state_store"
@@ -109,6 +112,18 @@ const CASES: &[(Fault, &[&str])] = &[
     (Fault::StopsWithoutPause, &["pubsub::pause"]),
     (Fault::WildcardsMatchNothing, &["pubsub::wildcards"]),
     (Fault::WrongTopic, &["pubsub::delivery"]),
+
+    (Fault::EventsAreCut, &["binding::event"]),
+    (Fault::ForgetsFailed, &["binding::failed_comes_again"]),
+    (Fault::ForgetsUnanswered, &["binding::abandoned_comes_again"]),
+    (Fault::NoOperations, &["binding::operations"]),
+    (Fault::ReadsForEver, &["binding::end_of_read"]),
+    (Fault::RepeatsHandled, &["binding::handled_is_over"]),
+    (Fault::TakesAnyOperation, &["binding::unknown_operation"]),
+
+    (Fault::BulkHidesASecret, &["secret::bulk_get"]),
+    (Fault::InventsSecrets, &["secret::missing"]),
+    (Fault::MixesSecrets, &["secret::get"]),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -178,6 +193,7 @@ fn find(name: &str) -> Check {
 
 fn subject(fault: Fault) -> Subject {
     let plan: Arc<Plan> = Arc::new(PLAN.parse().unwrap());
-    Subject::in_process(Broken::new(fault), &plan, Data::Instance, Metadata::new())
-        .patience(PATIENCE)
+    let setup = &plan.setups[0];
+    let properties = setup.properties(&BTreeMap::new());
+    Subject::in_process(Broken::new(fault), &plan, setup, properties).patience(PATIENCE)
 }

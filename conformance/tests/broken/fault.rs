@@ -69,4 +69,16 @@ pub(crate) enum Fault {
     StopsWithoutPause,
     WildcardsMatchNothing,
     WrongTopic,
+
+    EventsAreCut,
+    ForgetsFailed,
+    ForgetsUnanswered,
+    NoOperations,
+    ReadsForEver,
+    RepeatsHandled,
+    TakesAnyOperation,
+
+    BulkHidesASecret,
+    InventsSecrets,
+    MixesSecrets,
 }

@@ -11,8 +11,10 @@ use dapr_pluggable::{
     Blocks, Component, Error, ErrorKind, InstanceId, Metadata, Opener, Result, async_trait,
 };
 
+use super::binding::{FaultyInput, FaultyOutput};
 use super::fault::Fault;
 use super::pubsub::FaultyPubSub;
+use super::secret::FaultySecrets;
 use super::state::FaultyStore;
 
 /// Memory, broken.
@@ -112,7 +114,9 @@ impl Opener for Broken {
         properties: &Metadata,
     ) -> Result<Arc<dyn InputBinding>> {
         let (blocks, instance, properties) = self.init(instance, properties)?;
-        blocks.open_input_binding(&instance, &properties).await
+        let inner = blocks.open_input_binding(&instance, &properties).await?;
+        let fault = self.fault;
+        Ok(Arc::new(FaultyInput { fault, inner }))
     }
 
     async fn open_output_binding(
@@ -121,7 +125,9 @@ impl Opener for Broken {
         properties: &Metadata,
     ) -> Result<Arc<dyn OutputBinding>> {
         let (blocks, instance, properties) = self.init(instance, properties)?;
-        blocks.open_output_binding(&instance, &properties).await
+        let inner = blocks.open_output_binding(&instance, &properties).await?;
+        let fault = self.fault;
+        Ok(Arc::new(FaultyOutput { fault, inner }))
     }
 
     async fn open_secret_store(
@@ -130,7 +136,9 @@ impl Opener for Broken {
         properties: &Metadata,
     ) -> Result<Arc<dyn SecretStore>> {
         let (blocks, instance, properties) = self.init(instance, properties)?;
-        blocks.open_secret_store(&instance, &properties).await
+        let inner = blocks.open_secret_store(&instance, &properties).await?;
+        let fault = self.fault;
+        Ok(Arc::new(FaultySecrets { fault, inner }))
     }
 }
 
