@@ -8,14 +8,20 @@ mod program {
     pub(crate) mod component;
     pub(crate) mod harness;
     mod health;
+    mod limits;
     mod start;
     mod stop;
 
     pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-        [start::trials(), stop::trials(), health::trials()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            start::trials(),
+            stop::trials(),
+            health::trials(),
+            limits::trials(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
