@@ -38,9 +38,9 @@ Examples:
                                             your own components, at a port of your choice
   pluggable run --data-dir ./data           state and messages in a folder of your choice
 
-Without --resources-path it has two components in this process, `statestore` (state.sqlite) and `pubsub`
-(pubsub.sqlite), whose data is in $XDG_DATA_HOME/dapr-pluggable or ~/.local/share/dapr-pluggable. Several runs may share
-it.
+Without --resources-path it has two components in this process, `statestore` (state.sqlite)
+and `pubsub` (pubsub.sqlite). Their data is in $XDG_DATA_HOME/dapr-pluggable or
+~/.local/share/dapr-pluggable; several runs may share it.
 
 Exit codes:
   0    stopped
