@@ -146,8 +146,11 @@ async fn probes_and_metrics_are_there_over_http() {
     let address = line.split("address=").nth(1).unwrap();
     let address: SocketAddr = address.split_whitespace().next().unwrap().parse().unwrap();
     for path in ["/livez", "/readyz"] {
-        let answer = HttpRequest::new("GET", path).send(address).await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        // The address is there before the process is ready.
+        eventually(path, async || {
+            HttpRequest::new("GET", path).send(address).await.status == 200
+        })
+        .await;
     }
     let socket = folder.path().join("memory.sock");
     let call = ["call", "--socket", text(&socket), "--init"];
