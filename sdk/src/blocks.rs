@@ -4,6 +4,7 @@
 //! the same blocks in its own process, a catalogue maps a type name to it: registered once, used three times.
 
 mod registration;
+mod runtime_keys;
 
 use std::collections::BTreeSet;
 use std::fmt;

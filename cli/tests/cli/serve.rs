@@ -49,6 +49,20 @@ async fn a_component_can_have_another_name() {
 }
 
 #[tokio::test]
+async fn a_key_that_nobody_knows_is_named_and_the_runtimes_own_are_not() {
+    let folder = socket_folder();
+    let component = serve(folder.path(), &["memory"]).await;
+    let socket = folder.path().join("memory.sock");
+    let mut call = vec!["call", "--socket", text(&socket)];
+    for entry in ["direction=output", "route=/events", "colour=red"] {
+        call.extend(["--metadata", entry]);
+    }
+    let ended = run(call.iter().chain(&["binding", "ping"])).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    component.says(r#"keys=["colour"]"#).await;
+}
+
+#[tokio::test]
 async fn a_live_socket_is_left_to_its_component() {
     let folder = socket_folder();
     let _first = serve(folder.path(), &["memory"]).await;

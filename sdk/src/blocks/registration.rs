@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
+use super::runtime_keys::is_for_runtime;
 use crate::component::{InstanceId, Open};
 use crate::delivery::Options;
 use crate::error::Result;
@@ -105,7 +106,8 @@ fn decode<K: Kind, S: DeserializeOwned>(
     rules: Rules,
     aliases: Aliases,
 ) -> Result<S> {
-    let decoded = settings::decode(properties.as_map(), rules, aliases)?;
+    let mut decoded = settings::decode(properties.as_map(), rules, aliases)?;
+    decoded.unknown.retain(|key| !is_for_runtime(K::BLOCK, key));
     if !decoded.unknown.is_empty() {
         tracing::info!(
             block = %K::BLOCK, %instance, keys = ?decoded.unknown,
