@@ -7,7 +7,7 @@ use clap::Subcommand;
 use dapr_pluggable::Error;
 use dapr_pluggable::delivery::{self, Ack, Gate};
 use dapr_pluggable::pubsub::{
-    BulkPublication, BulkPublishEntry, PubSub, Publication, Subscription,
+    BulkPublication, BulkPublishEntry, Pausable, PubSub, Publication, Subscription,
 };
 use serde::Serialize;
 
@@ -51,6 +51,11 @@ pub(super) enum Call {
         #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
         request_metadata: Vec<(String, String)>,
     },
+    /// Ask the broker to hold back the messages of this caller's subscriptions. Components of this SDK know a caller by its
+    /// process, and this one has none; others may hold back what they deliver to all
+    Pause,
+    /// Ask the broker to go on after a pause
+    Resume,
     /// Print what the instance can do, a feature a line
     Features,
     /// Ask whether the broker answers
@@ -104,6 +109,16 @@ impl Call {
                     .run(target, messages, subscribed, Ack::Accepted)
                     .await
             }
+            Self::Pause => {
+                let call = async { pausable(broker)?.pause().await };
+                target.call("pause", call).await?;
+                target.done()
+            }
+            Self::Resume => {
+                let call = async { pausable(broker)?.resume().await };
+                target.call("resume", call).await?;
+                target.done()
+            }
             Self::Features => features::print(target, &features::of_broker(broker)),
             Self::Ping => {
                 target.call("ping", broker.ping()).await?;
@@ -111,6 +126,12 @@ impl Call {
             }
         }
     }
+}
+
+fn pausable(broker: &dyn PubSub) -> Result<&dyn Pausable, Error> {
+    broker
+        .pausable()
+        .ok_or_else(|| Error::unsupported("pause and resume"))
 }
 
 async fn bulk_publish(

@@ -89,6 +89,8 @@ pub(super) enum Call {
         #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
         request_metadata: Vec<(String, String)>,
     },
+    /// Print how many operations a transaction may have at most, or "unlimited"
+    MaxOperations,
     /// Print what the instance can do, a feature a line
     Features,
     /// Ask whether the store's backend answers
@@ -192,6 +194,7 @@ impl Call {
                 let metadata = request_metadata.into_iter().collect();
                 search(target, store, &query, metadata).await
             }
+            Self::MaxOperations => max_operations(target, store).await,
             Self::Features => features::print(target, &features::of_state_store(store)),
             Self::Ping => {
                 target.call("ping", store.ping()).await?;
@@ -302,6 +305,20 @@ async fn transact(target: &Target, store: &dyn StateStore, argument: &str) -> Re
     let call = async { transactional?.transact(operations, metadata).await };
     target.call("transact", call).await?;
     target.done()
+}
+
+async fn max_operations(target: &Target, store: &dyn StateStore) -> Result<ExitCode> {
+    let transactional = store
+        .transactional()
+        .ok_or_else(|| Error::unsupported("transactions"));
+    let call = async { transactional?.max_operations().await };
+    let limit = target.call("max operations", call).await?;
+    match (target.output, limit) {
+        (Output::Json, limit) => output::print_json(&json!({ "max_operations": limit }))?,
+        (Output::Text, Some(limit)) => output::print(format!("{limit}\n"))?,
+        (Output::Text, None) => output::print("unlimited\n")?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn search(

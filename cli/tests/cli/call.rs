@@ -217,6 +217,18 @@ async fn a_message_stays_until_it_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_pause_of_who_receives_nothing_holds_nobody_up() {
+    let memory = Served::new("memory").await;
+    let early = memory.call(&["pubsub", "pause"]).await;
+    assert!(early.stderr.contains("FAILED_PRECONDITION"), "{early:?}");
+    memory.gives(&["--init", "pubsub", "pause"]).await;
+    memory.gives(&["pubsub", "publish", "news", "hi"]).await;
+    let pull = ["pubsub", "pull", "news", "--count=1", "--timeout=20s"];
+    assert_eq!(memory.gives(&pull).await, "hi\n");
+    memory.gives(&["pubsub", "resume"]).await;
+}
+
+#[tokio::test]
 async fn pulling_goes_on_until_a_signal() {
     let memory = Served::new("memory").await;
     memory.gives(&["--init", "pubsub", "ping"]).await;
@@ -329,6 +341,10 @@ async fn an_instance_says_what_it_can_do() {
         assert!(of_broker.lines().any(|line| line == feature), "{of_broker}");
     }
     memory.gives(&["--init", "secret", "features"]).await;
+    let limit = memory.gives(&["state", "max-operations"]).await;
+    assert_eq!(limit, "unlimited\n");
+    let limit = memory.gives_json(&["state", "max-operations"]).await;
+    assert_eq!(limit, json!({ "max_operations": null }));
 }
 
 #[tokio::test]
