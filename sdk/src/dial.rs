@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ async fn connect(socket: PathBuf) -> Result<UnixStream> {
         .map_err(|error| {
             let (kind, why) = match error.kind() {
                 io::ErrorKind::NotFound => (ErrorKind::Unavailable, "there is no such file"),
+                io::ErrorKind::ConnectionRefused if !is_socket(&socket) => {
+                    (ErrorKind::Unavailable, "it is not a socket")
+                }
                 io::ErrorKind::ConnectionRefused => {
                     (ErrorKind::Unavailable, "nobody listens: it is stale")
                 }
@@ -71,6 +75,11 @@ async fn connect(socket: PathBuf) -> Result<UnixStream> {
             let text = format!("connect to {}: {why} ({error})", socket.display());
             Error::new(kind, text).with_source(error)
         })
+}
+
+/// Whether that is so, or may be.
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |metadata| metadata.file_type().is_socket())
 }
 
 /// What a status says that came from no peer but from the connection to the socket, which could not be made or broke.

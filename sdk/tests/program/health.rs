@@ -63,7 +63,7 @@ async fn it_says_why_not() {
     let unknown = ask(&folder, &["--service", "no.Such"]);
     for (mut health, why) in [
         (missing, "patient.sock: there is no such file"),
-        (file, "nobody listens"),
+        (file, "it is not a socket"),
         (stale, "stale.sock: nobody listens: it is stale"),
         (bad_name, "upper-case"),
         (unknown, "does not know the service \"no.Such\""),
