@@ -41,7 +41,8 @@ pub struct ServeArgs {
         value_name = "UID",
         env = "PLUGGABLE_ALLOW_UID",
         hide_env_values = true,
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = uid
     )]
     allow_uid: Vec<u32>,
     /// Threads that serve connections [default: one a core, at most 4]
@@ -49,7 +50,8 @@ pub struct ServeArgs {
         long,
         value_name = "N",
         env = "PLUGGABLE_WORKERS",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = workers
     )]
     workers: Option<NonZeroUsize>,
     /// Largest request [default: 16Mi]
@@ -147,6 +149,16 @@ fn mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "expected octal permissions such as 0660".to_owned())
 }
 
+fn uid(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| "expected the number of a user such as 65532".to_owned())
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "expected a number from 1 on".to_owned())
+}
+
 fn size(text: &str) -> Result<usize, Error> {
     let size: ByteSize = text.parse()?;
     let bytes = usize::try_from(size.bytes())
@@ -235,14 +247,14 @@ mod tests {
         for (argument, expected) in [
             ("--socket-mode=999", "octal permissions"),
             ("--socket-mode=1777", "octal permissions"),
-            ("--workers=0", "--workers"),
+            ("--workers=0", "a number from 1 on"),
             ("--max-message-size=big", "a size in bytes"),
             ("--max-message-size=0", "a size"),
             ("--shutdown-linger=20", "a duration such as"),
             ("--shutdown-linger=-1s", "a duration such as"),
             ("--on-lost-init=pray", "none, hup, shutdown"),
             ("--http-listen=:80", "ADDRESS:PORT"),
-            ("--allow-uid=root", "--allow-uid"),
+            ("--allow-uid=root", "the number of a user"),
         ] {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(expected), "{argument}: {error}");
