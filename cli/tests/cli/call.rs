@@ -217,6 +217,44 @@ async fn a_message_stays_until_it_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn options_of_a_request_arrive() {
+    let memory = Served::new("memory").await;
+    let ttl = ["--request-metadata", "ttlInSeconds=600"];
+    let set = ["--init", "state", "set", "k", "1", "--consistency=strong"];
+    memory.gives(&[&set[..], &ttl].concat()).await;
+    let item = memory.gives_json(&["state", "get", "k"]).await;
+    assert!(item["metadata"]["ttlExpireTime"].is_string(), "{item}");
+    let bad = ["--request-metadata", "ttlInSeconds=foo"];
+    for refused in [
+        &["state", "set", "k", "2"][..],
+        &["state", "bulk-set", "k=2"],
+        &["--init", "pubsub", "publish", "news", "hi"],
+    ] {
+        let ended = memory.call(&[refused, &bad].concat()).await;
+        assert_eq!(ended.code, 1, "{refused:?}: {ended:?}");
+        for part in ["INVALID_ARGUMENT", "ttlInSeconds", "\"foo\""] {
+            assert!(ended.stderr.contains(part), "{refused:?}: {ended:?}");
+        }
+    }
+    assert_eq!(memory.gives(&["state", "get", "k"]).await, "1\n");
+
+    let typed = ["--content-type=text/plain", "--request-metadata=from=here"];
+    let publish = ["pubsub", "publish", "news", "hi"];
+    memory.gives(&[&publish[..], &typed].concat()).await;
+    let pull = ["pubsub", "pull", "news", "--count=1", "--timeout=20s"];
+    let message = memory.gives_json(&pull).await;
+    assert_eq!(message["content_type"], "text/plain");
+    assert_eq!(message["metadata"]["from"], "here", "{message}");
+    let create = ["--init", "binding", "invoke", "create", "event"];
+    memory.gives(&[&create[..], &typed[1..]].concat()).await;
+    let read = ["--init", "binding", "read", "--count=1", "--timeout=20s"];
+    let event = memory.gives_json(&read).await;
+    assert_eq!(event["metadata"]["from"], "here", "{event}");
+    memory.gives(&["--init", "binding", "ping"]).await;
+    memory.gives(&["--init", "secret", "ping"]).await;
+}
+
+#[tokio::test]
 async fn a_pause_of_who_receives_nothing_holds_nobody_up() {
     let memory = Served::new("memory").await;
     let early = memory.call(&["pubsub", "pause"]).await;

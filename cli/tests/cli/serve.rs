@@ -49,6 +49,40 @@ async fn a_component_can_have_another_name() {
 }
 
 #[tokio::test]
+async fn limits_threads_and_logs_are_as_asked() {
+    let folder = socket_folder();
+    let flags = [
+        "--workers=1",
+        "--max-message-size=1Mi",
+        "--log-format=json",
+        "--log-level=warn,dapr_pluggable::server::serving=info",
+    ];
+    let component = serve(folder.path(), &[&["memory"], &flags[..]].concat()).await;
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", component.id())).unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+    let workers = names.filter(|name| matches!(name, Ok(name) if name.starts_with("worker-")));
+    assert_eq!(workers.count(), 1);
+
+    let large = folder.path().join("large");
+    std::fs::write(&large, vec![b'x'; 2 << 20]).unwrap();
+    let socket = folder.path().join("memory.sock");
+    let value = format!("@{}", text(&large));
+    // The key that nobody knows would be logged at the level info.
+    let call = ["call", "--metadata=colour=red", "--socket", text(&socket)];
+    let ended = run(call.iter().chain(&["state", "set", "k", &value])).await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("1048576"), "{ended:?}");
+    for line in component.stderr().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            line["level"].is_string() && line["message"].is_string(),
+            "{line}"
+        );
+    }
+    assert!(!component.log().contains("colour"), "{}", component.log());
+}
+
+#[tokio::test]
 async fn a_key_that_nobody_knows_is_named_and_the_runtimes_own_are_not() {
     let folder = socket_folder();
     let component = serve(folder.path(), &["memory"]).await;
