@@ -116,7 +116,7 @@ pub(super) fn get(api: &Api) -> Result<Answer, Failure> {
 }
 
 /// PUT `/v1.0/metadata/{key}`, the value as text.
-pub(super) async fn put(api: &Api, key: &str, mut call: Call) -> Result<Answer, Failure> {
+pub(super) async fn put(api: &Api, key: &str, call: &mut Call) -> Result<Answer, Failure> {
     let body = call.body().await;
     let body = body.map_err(|fault| Failure::unreadable_body(&fault))?;
     let value = String::from_utf8_lossy(&body).into_owned();

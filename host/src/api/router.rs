@@ -31,14 +31,16 @@ const ABSENT: [&str; 14] = [
 pub(super) async fn answer(api: &Api, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let escaped = head.uri.path();
+    let parameters = Parameters::parse(head.uri.query());
+    let trace = Trace::of(&head.headers);
+    let mut call = Call::new(parameters, head.headers, body);
     if !path::is_well_escaped(escaped) {
+        call.drain().await;
         return answer::text(StatusCode::BAD_REQUEST, "400 Bad Request");
     }
     let segments = path::segments(escaped);
-    let parameters = Parameters::parse(head.uri.query());
-    let trace = Trace::of(&head.headers);
-    let call = Call::new(parameters, head.headers, body);
-    let answered = route(api, &head.method, &segments, call).await;
+    let answered = route(api, &head.method, &segments, &mut call).await;
+    call.drain().await;
     let mut answer = answered.unwrap_or_else(|failure| answer::failure(&failure));
     // Probes have no trace.
     if !matches!(segments.as_slice(), ["v1.0", "healthz", ..]) {
@@ -51,7 +53,7 @@ async fn route(
     api: &Api,
     method: &Method,
     segments: &[&str],
-    call: Call,
+    call: &mut Call,
 ) -> Result<Answer, Failure> {
     let write = matches!(*method, Method::POST | Method::PUT);
     match (method, segments) {

@@ -4,8 +4,10 @@ use std::net::Ipv4Addr;
 
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable_host::api;
-use dapr_pluggable_testbed::HttpRequest;
+use dapr_pluggable_testbed::{HttpRequest, within};
 use tempfile::tempdir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::{Served, json};
 
@@ -52,6 +54,37 @@ async fn a_body_may_have_four_mebibytes_and_no_byte_more() {
                 (&code.into(), &message.into())
             );
         }
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_its_whole_body_first() {
+    let folder = tempdir().unwrap();
+    let served = Served::start(folder.path()).await;
+    for (method, path, status) in [
+        ("POST", "/v1.0/state/nowhere", "400"),
+        ("POST", "/v1.0/state/gated/transaction", "500"),
+        ("POST", "/nowhere", "404"),
+        ("POST", "/v1.0/state/%zz", "400"),
+        ("GET", "/v1.0/state/orders/k", "204"),
+    ] {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {LIMIT}\r\n\r\n"
+        );
+        let mut connection = TcpStream::connect(served.address).await.unwrap();
+        let sending = async {
+            connection.write_all(head.as_bytes()).await?;
+            connection.write_all(&vec![b' '; LIMIT]).await
+        };
+        within("the request to be taken", sending).await.unwrap();
+        let mut answer = String::new();
+        let reading = connection.read_to_string(&mut answer);
+        within("the answer", reading).await.unwrap();
+        let got = answer
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3));
+        assert_eq!(got, Some(status), "{path}: {answer}");
     }
     served.stop().await;
 }

@@ -53,7 +53,7 @@ struct Item<'a> {
 pub(in crate::api) async fn bulk_get(
     api: &Api,
     store: &str,
-    mut call: Call,
+    call: &mut Call,
 ) -> Result<Answer, Failure> {
     let store = Store::find(api, store, true)?;
     let body = call.body().await;

@@ -98,7 +98,7 @@ struct Item<'a> {
 pub(in crate::api) async fn query(
     api: &Api,
     store: &str,
-    mut call: Call,
+    call: &mut Call,
 ) -> Result<Answer, Failure> {
     let store = Store::find(api, store, false)?;
     let body = call.body().await;

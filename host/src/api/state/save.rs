@@ -15,10 +15,10 @@ use super::{Store, failures};
 pub(in crate::api) async fn save(
     api: &Api,
     store: &str,
-    mut call: Call,
+    call: &mut Call,
 ) -> Result<Answer, Failure> {
     let store = Store::find(api, store, true)?;
-    let mut requests = read(&store, &mut call).await?;
+    let mut requests = read(&store, call).await?;
     let component = store.component.store();
     let saved = match (requests.pop(), requests.is_empty()) {
         (None, _) => Ok(()),

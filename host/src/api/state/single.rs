@@ -14,7 +14,7 @@ pub(in crate::api) async fn get(
     api: &Api,
     store: &str,
     key: &str,
-    call: Call,
+    call: &Call,
 ) -> Result<Answer, Failure> {
     let store = Store::find(api, store, true)?;
     let (key, stored_key) = store.key(key)?;
@@ -41,7 +41,7 @@ pub(in crate::api) async fn delete(
     api: &Api,
     store: &str,
     key: &str,
-    call: Call,
+    call: &Call,
 ) -> Result<Answer, Failure> {
     let store = Store::find(api, store, true)?;
     let (key, stored_key) = store.key(key)?;

@@ -55,7 +55,7 @@ impl<'de> Object<'de> for Step<'de> {
 pub(in crate::api) async fn transact(
     api: &Api,
     store: &str,
-    mut call: Call,
+    call: &mut Call,
 ) -> Result<Answer, Failure> {
     let store = Store::find(api, store, true)?;
     let Some(transactional) = store.component.store().transactional() else {
