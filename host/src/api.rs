@@ -84,7 +84,8 @@ impl Api {
     /// finish for at most five seconds, and returns. The components stay open.
     pub async fn serve(self, listener: TcpListener) {
         let shutdown = self.shutdown.clone();
-        connections::serve(listener, Arc::new(self), &shutdown, STOP_CAP).await;
+        let most = connections::CONNECTIONS;
+        connections::serve(listener, Arc::new(self), most, &shutdown, STOP_CAP).await;
     }
 }
 

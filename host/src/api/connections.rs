@@ -15,8 +15,8 @@ use tracing::{debug, warn};
 
 use super::{Api, router};
 
-/// How many connections are served at once; others wait in the kernel.
-const CONNECTIONS: usize = 1024;
+/// How many connections a host serves at once; others wait in the kernel.
+pub(super) const CONNECTIONS: usize = 1024;
 /// How large the head of a request may be; a larger one is answered with 431. Dapr's limit lies between 7 and 20 KiB.
 const HEAD_LIMIT: usize = 16 << 10;
 /// How long a connection may take to bring the head of its next request. It is also how long an idle one is kept, so it
@@ -25,15 +25,16 @@ const HEAD_CAP: Duration = Duration::from_secs(120);
 /// The pause after a failed accept: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets answers in flight finish for at most `cap`.
+/// Serves until `stop`, at most `most` connections at once, then lets answers in flight finish for at most `cap`.
 pub(super) async fn serve(
     listener: TcpListener,
     api: Arc<Api>,
+    most: usize,
     stop: &CancellationToken,
     cap: Duration,
 ) {
     let mut connections = JoinSet::new();
-    while let Some(stream) = accept(&listener, &mut connections, stop).await {
+    while let Some(stream) = accept(&listener, &mut connections, most, stop).await {
         connections.spawn(serve_one(stream, Arc::clone(&api), stop.clone()));
     }
     drop(listener);
@@ -52,10 +53,11 @@ pub(super) async fn serve(
 async fn accept(
     listener: &TcpListener,
     connections: &mut JoinSet<()>,
+    most: usize,
     stop: &CancellationToken,
 ) -> Option<TcpStream> {
     loop {
-        let full = connections.len() >= CONNECTIONS;
+        let full = connections.len() >= most;
         tokio::select! {
             biased;
             () = stop.cancelled() => return None,
@@ -101,3 +103,6 @@ async fn serve_one(stream: TcpStream, api: Arc<Api>, stop: CancellationToken) {
         debug!(%error, "an HTTP connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests;
