@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::{Block, Component, Error, ErrorKind, InstanceId, Metadata, Opener, Result};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::key_prefix::{KeyPrefix, PrefixContext};
@@ -59,26 +59,6 @@ pub(crate) async fn open(
     properties: &Metadata,
     place: Place<'_>,
 ) -> Result<OpenComponent> {
-    let cap = resource.init_timeout;
-    let opening = open_block(resource, category, surroundings, properties, place);
-    timeout(cap, opening).await.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::TimedOut,
-            format!(
-                "init timeout for component {}: no answer within {cap:?}",
-                resource.identity
-            ),
-        ))
-    })
-}
-
-async fn open_block(
-    resource: &ComponentResource,
-    category: Category,
-    surroundings: Surroundings<'_>,
-    properties: &Metadata,
-    place: Place<'_>,
-) -> Result<OpenComponent> {
     let Place {
         opener,
         blocks,
@@ -86,6 +66,7 @@ async fn open_block(
     } = place;
     let identity = resource.identity.clone();
     let instance = InstanceId::new(identity.name.as_str());
+    let limit = Limit::of(resource);
     Ok(match category {
         Category::State => {
             let context = PrefixContext {
@@ -94,7 +75,8 @@ async fn open_block(
                 namespace: surroundings.environment.namespace(),
             };
             let prefix = KeyPrefix::new(properties.get_ignore_case(KEY_PREFIX), context)?;
-            let store = opener.open_state_store(&instance, properties).await?;
+            let opening = opener.open_state_store(&instance, properties);
+            let store = limit.apply(opening).await?;
             let component = StateComponent::new(identity, store, prefix);
             OpenComponent::StateStore(Arc::new(if is_remote {
                 component.remote()
@@ -103,22 +85,26 @@ async fn open_block(
             }))
         }
         Category::PubSub => {
-            let pubsub = opener.open_pubsub(&instance, properties).await?;
+            let opening = opener.open_pubsub(&instance, properties);
+            let pubsub = limit.apply(opening).await?;
             OpenComponent::PubSub(Arc::new(PubSubComponent::new(identity, pubsub)))
         }
         Category::SecretStores => {
-            let store = opener.open_secret_store(&instance, properties).await?;
+            let opening = opener.open_secret_store(&instance, properties);
+            let store = limit.apply(opening).await?;
             OpenComponent::SecretStore(Arc::new(SecretComponent::new(identity, store)))
         }
         Category::Bindings => {
             let directions = Directions::of(properties)?;
             let input = if directions.input && blocks.contains(&Block::InputBinding) {
-                Some(opener.open_input_binding(&instance, properties).await?)
+                let opening = opener.open_input_binding(&instance, properties);
+                Some(limit.apply(opening).await?)
             } else {
                 None
             };
             let output = if directions.output && blocks.contains(&Block::OutputBinding) {
-                match opener.open_output_binding(&instance, properties).await {
+                let opening = opener.open_output_binding(&instance, properties);
+                match limit.apply(opening).await {
                     Ok(output) => Some(output),
                     Err(error) => {
                         if let Some(input) = &input {
@@ -139,6 +125,38 @@ async fn open_block(
             OpenComponent::Binding(Arc::new(BindingComponent::new(identity, input, output)))
         }
     })
+}
+
+/// The `initTimeout` of a component: for its sides together, but not for the end of one whose other side is late.
+struct Limit<'a> {
+    resource: &'a ComponentResource,
+    begun: Instant,
+}
+
+impl<'a> Limit<'a> {
+    fn of(resource: &'a ComponentResource) -> Self {
+        Self {
+            resource,
+            begun: Instant::now(),
+        }
+    }
+
+    async fn apply<T>(&self, opening: impl Future<Output = Result<T>>) -> Result<T> {
+        let left = self.resource.init_timeout;
+        let left = left.saturating_sub(self.begun.elapsed());
+        let opened = timeout(left, opening).await;
+        opened.unwrap_or_else(|_| {
+            let ComponentResource {
+                identity,
+                init_timeout,
+                ..
+            } = self.resource;
+            Err(Error::new(
+                ErrorKind::TimedOut,
+                format!("init timeout for component {identity}: no answer within {init_timeout:?}"),
+            ))
+        })
+    }
 }
 
 /// Closes something, in its time. What goes wrong is logged.

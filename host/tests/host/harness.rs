@@ -32,7 +32,7 @@ impl Journal {
     }
 
     /// A component of all five blocks. Its metadata `failInit` is the text of an error, `hang` makes its Init last for
-    /// ever, `hangClose` its end.
+    /// ever, `hangClose` its end. The first two concern one block alone where `only` names it.
     pub(crate) fn blocks(&self) -> Blocks {
         self.state_store()
             .pubsub_with(Rules::Lenient, self.open("pubsub"))
@@ -78,11 +78,12 @@ impl Recorded {
         journal.note(format!("open {name}"));
         // The next component must not be opened before this one is.
         tokio::task::yield_now().await;
-        if settings.contains_key("hang") {
+        let concerned = settings.get("only").is_none_or(|only| only == block);
+        if concerned && settings.contains_key("hang") {
             let _given_up = GivenUp(&journal, &name);
             std::future::pending::<()>().await;
         }
-        if let Some(text) = settings.get("failInit") {
+        if let Some(text) = settings.get("failInit").filter(|_| concerned) {
             return Err(Error::invalid_settings(text.as_str()));
         }
         journal.note(format!("opened {name}"));

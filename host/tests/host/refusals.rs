@@ -92,6 +92,24 @@ async fn an_init_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_binding_whose_second_side_does_not_open_has_its_first_closed() {
+    for (trouble, text, expected) in [
+        ("failInit", "no such host", "no such host"),
+        ("hang", "\"\"", "init timeout for component bd"),
+    ] {
+        let metadata = [("only", "output"), (trouble, text)];
+        let yaml = component("bd", "bindings.rec", "initTimeout: 100ms", &metadata);
+        let journal = Journal::default();
+        let place = Place::new(&yaml);
+        let start = within("the start to give up", place.start(&journal)).await;
+        let error = start.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        let closed = "close input bd".to_owned();
+        assert!(journal.events().contains(&closed), "{:?}", journal.events());
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_work_is_refused_before_anything_is_opened() {
     for (bad, expected) in [
         (
