@@ -15,7 +15,7 @@ use self::entry::{Entry, Stage};
 use crate::catalogue::Catalogue;
 use crate::environment::Environment;
 use crate::opening::{self, Place};
-use crate::properties::{Surroundings, missing_secret_store, resolve};
+use crate::properties::{Surroundings, is_away, missing_secret_store, resolve};
 use crate::registry::{OpenComponent, Registry, WaitingComponent};
 use crate::resource::ComponentResource;
 use crate::sockets::{Answering, Sockets, Watch};
@@ -171,6 +171,12 @@ impl Loader {
 
     /// Whether the component was opened now.
     async fn open(&mut self, entry: &mut Entry, strict: bool) -> Result<bool> {
+        if let Some(socket) = entry.socket()
+            && !self.sockets.has(socket)
+        {
+            let what = self.sockets.why_not(&entry.name, entry.blocks());
+            self.wait(entry, &what);
+        }
         let answering = self.sockets.find(&entry.name, entry.blocks());
         // A socket that has just come is about to answer.
         let is_expected = answering.is_none() && self.sockets.is_expected(&entry.name);
@@ -195,13 +201,7 @@ impl Loader {
                 Ok(true)
             }
             Attempt::Waits(what) => {
-                if entry.waits_for(&what) {
-                    warn!("the component {identity} is not ready: waiting for {what}");
-                    self.registry.set_waiting(WaitingComponent {
-                        identity,
-                        reason: format!("waiting for {what}"),
-                    });
-                }
+                self.wait(entry, &what);
                 Ok(false)
             }
             Attempt::Failed(error, answering) => {
@@ -210,15 +210,25 @@ impl Loader {
                     return Err(error);
                 }
                 error!("{error}");
-                if !matches!(entry.stage, Stage::Open(_)) {
-                    self.registry.set_waiting(WaitingComponent {
-                        identity,
-                        reason: error.to_string(),
-                    });
-                }
-                entry.fail(answering);
+                self.registry.set_waiting(WaitingComponent {
+                    identity,
+                    reason: error.to_string(),
+                });
+                entry.stage = Stage::Failed(answering);
                 Ok(false)
             }
+        }
+    }
+
+    /// Notes for what a component waits, and says so if it is news.
+    fn wait(&self, entry: &mut Entry, what: &str) {
+        if entry.waits_for(what) {
+            let identity = entry.resource.identity.clone();
+            warn!("the component {identity} is not ready: waiting for {what}");
+            self.registry.set_waiting(WaitingComponent {
+                identity,
+                reason: format!("waiting for {what}"),
+            });
         }
     }
 
@@ -235,30 +245,38 @@ impl Loader {
             app_id: &self.app_id,
             environment: &self.environment,
         };
-        let opened = async {
-            let properties = resolve(&entry.resource, surroundings, &components).await?;
-            let place = match &found {
-                Found::Socket(client, answering) => Place {
-                    opener: client,
-                    blocks: &answering.blocks,
-                    is_remote: true,
-                },
-                Found::Here(blocks, list) => Place {
-                    opener: blocks,
-                    blocks: list,
-                    is_remote: false,
-                },
-            };
-            opening::open(
-                &entry.resource,
-                entry.category,
-                surroundings,
-                &properties,
-                place,
-            )
-            .await
+        let properties = match resolve(&entry.resource, surroundings, &components).await {
+            Err(error) if is_away(&error) => {
+                let store = &entry.resource.secret_store;
+                return Attempt::Waits(format!("the secret store {store}: {error}"));
+            }
+            properties => properties,
         };
-        let opened = opened.await;
+        let place = match &found {
+            Found::Socket(client, answering) => Place {
+                opener: client,
+                blocks: &answering.blocks,
+                is_remote: true,
+            },
+            Found::Here(blocks, list) => Place {
+                opener: blocks,
+                blocks: list,
+                is_remote: false,
+            },
+        };
+        let opened = match properties {
+            Ok(properties) => {
+                opening::open(
+                    &entry.resource,
+                    entry.category,
+                    surroundings,
+                    &properties,
+                    place,
+                )
+                .await
+            }
+            Err(error) => Err(error),
+        };
         let answering = match found {
             Found::Socket(_, answering) => Some(answering),
             Found::Here(..) => None,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dapr_pluggable::secret::{GetSecretRequest, Secret};
-use dapr_pluggable::{Error, Metadata, Result};
+use dapr_pluggable::{Error, ErrorKind, Metadata, Result};
 use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
@@ -49,7 +49,9 @@ pub(crate) fn missing_secret_store(
 /// is warned about.
 ///
 /// # Errors
-/// [`InvalidSettings`](dapr_pluggable::ErrorKind::InvalidSettings) for `{podName}` without a pod name.
+/// [`InvalidSettings`](dapr_pluggable::ErrorKind::InvalidSettings) for `{podName}` without a pod name,
+/// What [`is_away`] when the secret store is not there for now: the secret is, and no component shall be opened with an
+/// empty password for it.
 pub(crate) async fn resolve(
     resource: &ComponentResource,
     surroundings: Surroundings<'_>,
@@ -78,7 +80,7 @@ pub(crate) async fn resolve(
             }
         } else if let Some(reference) = &property.secret {
             // As it is: what looks like a template in a password is part of it.
-            secrets.get(reference).await
+            secrets.get(reference).await?
         } else {
             String::new()
         };
@@ -95,6 +97,11 @@ pub(crate) async fn resolve(
     Ok(resolved)
 }
 
+/// Whether a secret store cannot answer for now: it is not there, or has started again and waits for its Init.
+pub(crate) fn is_away(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotOpened)
+}
+
 /// The secrets of one resource. Each is fetched once.
 struct Secrets<'a> {
     resource: &'a ComponentResource,
@@ -103,39 +110,43 @@ struct Secrets<'a> {
 }
 
 impl<'a> Secrets<'a> {
-    async fn get(&mut self, reference: &'a SecretKeyRef) -> String {
+    async fn get(&mut self, reference: &'a SecretKeyRef) -> Result<String> {
         let SecretKeyRef { name, key } = reference;
         if !self.fetched.contains_key(name.as_str()) {
-            let secret = self.fetch(name).await;
+            let secret = self.fetch(name).await?;
             self.fetched.insert(name, secret);
         }
         let Some(Some(secret)) = self.fetched.get(name.as_str()) else {
-            return String::new();
+            return Ok(String::new());
         };
-        secret.get(key).map_or_else(
+        let value = secret.get(key).map_or_else(
             || {
                 warn!(component = %self.resource.identity, "the secret {name} has no key {key}");
                 String::new()
             },
             str::to_owned,
-        )
+        );
+        Ok(value)
     }
 
-    async fn fetch(&self, name: &str) -> Option<Secret> {
+    async fn fetch(&self, name: &str) -> Result<Option<Secret>> {
         let store = &self.resource.secret_store;
-        let component = self.components.secret_store(store)?;
+        let Some(component) = self.components.secret_store(store) else {
+            return Ok(None);
+        };
         let mut request = GetSecretRequest::new(name);
         request
             .metadata
             .insert("namespace", self.resource.namespace.clone());
         let cap = self.resource.init_timeout;
         let error = match timeout(cap, component.store().get(request)).await {
-            Ok(Ok(secret)) => return Some(secret),
+            Ok(Ok(secret)) => return Ok(Some(secret)),
+            Ok(Err(error)) if is_away(&error) => return Err(error),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {cap:?}"),
         };
         warn!(component = %self.resource.identity, "the secret {name} cannot be had from {store}: {error}");
-        None
+        Ok(None)
     }
 }
 

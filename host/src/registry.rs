@@ -54,7 +54,7 @@ impl Registry {
         old
     }
 
-    /// Notes that a component is not open yet, and why.
+    /// Notes that a component cannot be opened yet, and why; or that an open one has gone away, until it is added again.
     pub fn set_waiting(&self, waiting: WaitingComponent) {
         self.components.send_modify(|components| {
             let name = waiting.identity.name.clone();
@@ -124,7 +124,7 @@ impl Components {
         self.open.iter().map(OpenComponent::info).collect()
     }
 
-    /// Those that are not open yet, by name.
+    /// Those that are not open yet, and those that are open and have gone away, by name.
     pub fn waiting(&self) -> impl Iterator<Item = &WaitingComponent> {
         self.waiting.values()
     }

@@ -191,6 +191,12 @@ impl Sockets {
             .any(|(_, seen)| matches!(seen.state, State::New))
     }
 
+    /// Whether this very socket is still there.
+    pub(crate) fn has(&self, socket: &Answering) -> bool {
+        let seen = self.seen.get(&socket.path);
+        seen.is_some_and(|seen| seen.generation == socket.generation)
+    }
+
     /// A socket of that name that has one of these building blocks.
     pub(crate) fn find(&self, name: &str, blocks: &[Block]) -> Option<Answering> {
         self.named(name).find_map(|(path, seen)| match &seen.state {

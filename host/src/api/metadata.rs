@@ -62,7 +62,7 @@ struct Component {
     capabilities: Vec<String>,
 }
 
-/// A component that is not open yet, and why.
+/// A component that is not open yet, or has gone away, and what it waits for.
 #[derive(Serialize)]
 struct Waiting {
     name: String,

@@ -22,6 +22,8 @@ pub(super) enum Stage {
     Waiting(String),
     /// On which socket, or in this process.
     Open(Option<Answering>),
+    /// It was open on a socket that is gone, and waits for that.
+    Lost(String),
     /// The component refused; another one on the socket may not.
     Failed(Option<Answering>),
 }
@@ -42,34 +44,33 @@ impl Entry {
     }
 
     /// Whether there is nothing to do, given the socket that has its component now: it was opened there, or failed there.
-    /// What is open in this process stays there.
+    /// What is open in this process stays there, and what was open on a socket is not opened in this process.
     pub(super) fn is_settled(&self, answering: Option<&Answering>) -> bool {
         match &self.stage {
             Stage::New | Stage::Waiting(_) => false,
             Stage::Open(None) => true,
+            Stage::Lost(_) => answering.is_none(),
             Stage::Open(Some(before)) | Stage::Failed(Some(before)) => answering
                 .is_none_or(|now| (&now.path, now.generation) == (&before.path, before.generation)),
             Stage::Failed(None) => answering.is_none(),
         }
     }
 
-    /// Notes for what it waits; whether that is news. What is open and has lost its component goes on as it is.
-    pub(super) fn waits_for(&mut self, what: &str) -> bool {
+    /// The socket on which it is open.
+    pub(super) fn socket(&self) -> Option<&Answering> {
         match &self.stage {
-            Stage::Open(_) => false,
-            Stage::Waiting(before) if before == what => false,
-            _ => {
-                self.stage = Stage::Waiting(what.to_owned());
-                true
-            }
+            Stage::Open(answering) => answering.as_ref(),
+            _ => None,
         }
     }
 
-    /// Notes that its component refused.
-    pub(super) fn fail(&mut self, answering: Option<Answering>) {
-        self.stage = match self.stage {
-            Stage::Open(_) => Stage::Open(answering),
-            _ => Stage::Failed(answering),
-        };
+    /// Notes for what it waits; whether that is news.
+    pub(super) fn waits_for(&mut self, what: &str) -> bool {
+        match &self.stage {
+            Stage::Waiting(before) | Stage::Lost(before) if before == what => return false,
+            Stage::Open(_) | Stage::Lost(_) => self.stage = Stage::Lost(what.to_owned()),
+            _ => self.stage = Stage::Waiting(what.to_owned()),
+        }
+        true
     }
 }

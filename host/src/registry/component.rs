@@ -67,7 +67,7 @@ pub struct ComponentInfo {
     pub capabilities: Vec<String>,
 }
 
-/// A component that cannot be opened yet.
+/// A component that cannot be opened yet, or that has gone away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingComponent {
     /// Its name, type and version.

@@ -183,6 +183,10 @@ async fn a_component_that_starts_again_gets_its_init_again() {
         value(&running, "st", "a").await.is_err()
     })
     .await;
+    let folder = place.sockets_folder();
+    let gone = format!("waiting for the socket remote.sock in {}", folder.display());
+    let expected = vec![("st".to_owned(), gone)];
+    eventually_equal("the loss to be seen", expected, async || waiting(&running)).await;
 
     let journal = Journal::default();
     let serving = place.serve("remote", journal.blocks()).await;
@@ -192,8 +196,64 @@ async fn a_component_that_starts_again_gets_its_init_again() {
     .await;
     assert_eq!(journal.events(), ["open state st", "opened state st"]);
     assert_eq!(open_names(&running), ["st"]);
+    assert!(waiting(&running).is_empty());
     running.stop().await;
     serving.stop(Stop::Drain).await;
+}
+
+#[tokio::test]
+async fn one_that_refuses_its_second_init_is_seen() {
+    let place = Place::new(&component("st", "state.remote", "", &[("failInit", "no")]));
+    let serving = place.serve("remote", dapr_component_memory::blocks()).await;
+    let running = place.start(&Journal::default()).await.unwrap();
+    serving.stop(Stop::Drain).await;
+    let serving = place.serve("remote", Journal::default().blocks()).await;
+    eventually("the refusal to be seen", async || {
+        let waiting = waiting(&running);
+        waiting
+            .iter()
+            .any(|(_, reason)| reason.contains("for st (state.remote/v1): no"))
+    })
+    .await;
+    running.stop().await;
+    serving.stop(Stop::Drain).await;
+}
+
+#[tokio::test]
+async fn none_is_opened_with_an_empty_secret_because_its_secret_store_is_away() {
+    let yaml = [
+        component("vault", "secretstores.vault", "", &[("pass", "p")]),
+        "---\napiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: st}\nauth: {secretStore: vault}\n\
+         spec: {type: state.remote, metadata: [{name: a, secretKeyRef: {name: db, key: pass}}]}\n"
+            .to_owned(),
+    ];
+    let place = Place::new(&yaml.concat());
+    let vault = place.serve("vault", Journal::default().blocks()).await;
+    let serving = place.serve("remote", Journal::default().blocks()).await;
+    let running = place.start(&Journal::default()).await.unwrap();
+    let read = async || value(&running, "st", "a").await.ok().flatten();
+    assert_eq!(read().await.as_deref(), Some("p"));
+
+    vault.stop(Stop::Drain).await;
+    serving.stop(Stop::Drain).await;
+    let journal = Journal::default();
+    let serving = place.serve("remote", journal.blocks()).await;
+    eventually("the component to wait for its secret", async || {
+        let waiting = waiting(&running);
+        waiting.iter().any(|(name, reason)| {
+            name == "st" && reason.starts_with("waiting for the secret store vault: ")
+        })
+    })
+    .await;
+    assert!(journal.events().is_empty());
+
+    let vault = place.serve("vault", Journal::default().blocks()).await;
+    eventually_equal("the value", Some("p".to_owned()), read).await;
+    assert_eq!(journal.events(), ["open state st", "opened state st"]);
+    running.stop().await;
+    for serving in [vault, serving] {
+        serving.stop(Stop::Drain).await;
+    }
 }
 
 #[tokio::test]
