@@ -23,7 +23,8 @@ pub(super) use self::transaction::transact;
 use super::call::BodyFault;
 use super::failure::Failure;
 use super::{Api, json, path};
-use crate::registry::StateComponent;
+use crate::registry::{Identity, StateComponent};
+use crate::target::{Category, Target};
 
 /// Why a stored value cannot stand in a JSON answer.
 const NOT_JSON: &str = "value is not JSON: get the key alone to read its bytes";
@@ -47,7 +48,7 @@ impl Store {
         let app_id = names_app.then_some(api.app_id.as_str());
         let waiting = components
             .waiting()
-            .find(|waiting| waiting.identity.name == name);
+            .find(|waiting| waiting.identity.name == name && may_be_store(&waiting.identity));
         Err(match waiting {
             Some(waiting) => failures::waiting(&name, &waiting.reason, app_id),
             None if components.has_state_stores() => failures::not_found(&name, app_id),
@@ -67,6 +68,15 @@ impl Store {
             .ok_or_else(|| Failure::malformed("key in the path is not UTF-8"))?;
         let stored = self.stored_key(&key)?;
         Ok((key, stored))
+    }
+}
+
+/// Whether a component that is not open could be a state store: it is nothing else for certain.
+fn may_be_store(identity: &Identity) -> bool {
+    match Target::of(identity) {
+        Ok(Target::Component { category, .. }) => category == Category::State,
+        Ok(Target::NotHere) => false,
+        Err(_) => true,
     }
 }
 

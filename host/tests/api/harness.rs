@@ -21,17 +21,19 @@ pub(crate) struct Served {
     /// What the store `gated` waits for.
     pub(crate) gate: Gate,
     serving: JoinHandle<()>,
-    _sockets: TempDir,
+    sockets: TempDir,
 }
 
 impl Served {
-    /// With `orders` on SQLite in the folder, `gated` in memory, and `later`, whose socket is not there.
+    /// With `orders` on SQLite in the folder, `gated` in memory, and the store `later` and the broker `bus`, whose socket is not
+    /// there.
     pub(crate) async fn start(folder: &Path) -> Self {
         let database = folder.join("state.db");
         let resources = [
             resource("orders", "state.sqlite", &database.display().to_string()),
             resource("gated", "state.gated", ""),
             resource("later", "state.later", ""),
+            resource("bus", "pubsub.later", ""),
         ];
         fs::write(folder.join("components.yaml"), resources.join("---\n")).unwrap();
         let gate = Gate::default();
@@ -60,8 +62,13 @@ impl Served {
             host,
             gate,
             serving: tokio::spawn(api.serve(listener)),
-            _sockets: sockets,
+            sockets,
         }
+    }
+
+    /// Where the socket of `later` and `bus` is looked for.
+    pub(crate) fn sockets_folder(&self) -> &Path {
+        self.sockets.path()
     }
 
     pub(crate) async fn send(&self, request: HttpRequest) -> HttpAnswer {

@@ -85,6 +85,15 @@ async fn metadata_shows_the_components_and_what_was_noted() {
             { "name": "gated", "type": "state.gated", "version": "v1" },
         ])
     );
+    let folder = served.sockets_folder().display();
+    let reason = format!("waiting for the socket later.sock in {folder}");
+    assert_eq!(
+        metadata["waitingComponents"],
+        json!([
+            { "name": "bus", "type": "pubsub.later", "version": "v1", "reason": reason },
+            { "name": "later", "type": "state.later", "version": "v1", "reason": reason },
+        ])
+    );
     assert_eq!(metadata["actorRuntime"]["runtimeStatus"], "DISABLED");
     served.stop().await;
 }

@@ -259,6 +259,15 @@ async fn a_store_says_what_it_cannot_do() {
             "ERR_STATE_STORE_NOT_FOUND",
             "state store nowhere is not found",
         ),
+        // It waits, but it is no state store.
+        (
+            "GET",
+            "/v1.0/state/bus/k",
+            "",
+            400,
+            "ERR_STATE_STORE_NOT_FOUND",
+            "state store bus is not found",
+        ),
     ] {
         let answer = served.send(HttpRequest::new(method, path).body(body)).await;
         let (got_status, got_code, got_message) = code(&answer);
