@@ -9,6 +9,7 @@ mod broken {
     mod opener;
     mod pubsub;
     mod secret;
+    mod socket;
     mod state;
 
     pub(crate) use self::cases::trials;

@@ -135,6 +135,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         .map(|check| trial(format!("passed::{}", check.name()), || pass(check)));
     caught
         .chain(passed)
+        .chain([trial(
+            "over_socket::claims".to_owned(),
+            super::socket::queries_are_claimed_as_they_are_there,
+        )])
         .chain([Trial::test("every_check_catches_something", || {
             every_check_catches_something();
             Ok(())
@@ -186,7 +190,7 @@ fn every_check_catches_something() {
     assert!(idle.is_empty(), "nothing fails these checks: {idle:?}");
 }
 
-fn find(name: &str) -> Check {
+pub(super) fn find(name: &str) -> Check {
     let check = catalogue().into_iter().find(|check| check.name() == name);
     check.unwrap_or_else(|| panic!("there is no check {name}"))
 }
