@@ -5,11 +5,17 @@ use std::future::poll_fn;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::signal::unix::{self, SignalKind};
+use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::server::Stop;
+
+/// The same signal again within this time is the first one told twice: whoever signals a process and then its whole
+/// group, as `timeout` does, wants it to stop and not to be cut short.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// The signals that stop a program. Once installed, they do nothing but appear here.
 #[derive(Debug)]
@@ -17,6 +23,7 @@ pub struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     on_terminal: bool,
+    last: Option<(Signal, Instant)>,
 }
 
 /// A signal that stops a program.
@@ -46,26 +53,38 @@ impl Signals {
             terminate: install(SignalKind::terminate())?,
             interrupt: install(SignalKind::interrupt())?,
             on_terminal: io::stdin().is_terminal() || io::stderr().is_terminal(),
+            last: None,
         })
     }
 
-    /// Waits for the next one. Nothing is lost when the future is dropped.
+    /// Waits for the next one; one that is told twice at once comes once. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Signal {
-        poll_fn(|cx| {
-            if self.terminate.poll_recv(cx).is_ready() {
-                Poll::Ready(Signal::Terminate)
-            } else if self.interrupt.poll_recv(cx).is_ready() {
-                Poll::Ready(if self.on_terminal {
-                    Signal::KeyPress
+        loop {
+            let signal = poll_fn(|cx| {
+                if self.terminate.poll_recv(cx).is_ready() {
+                    Poll::Ready(Signal::Terminate)
+                } else if self.interrupt.poll_recv(cx).is_ready() {
+                    Poll::Ready(if self.on_terminal {
+                        Signal::KeyPress
+                    } else {
+                        Signal::Interrupt
+                    })
                 } else {
-                    Signal::Interrupt
-                })
-            } else {
-                Poll::Pending
+                    Poll::Pending
+                }
+            })
+            .await;
+            let now = Instant::now();
+            if !is_echo(self.last, signal, now) {
+                self.last = Some((signal, now));
+                return signal;
             }
-        })
-        .await
+        }
     }
+}
+
+fn is_echo(last: Option<(Signal, Instant)>, signal: Signal, now: Instant) -> bool {
+    last.is_some_and(|(before, at)| before == signal && now.duration_since(at) < ECHO)
 }
 
 impl Signal {
@@ -94,5 +113,22 @@ impl fmt::Display for Signal {
             Self::Terminate => "SIGTERM",
             Self::Interrupt | Self::KeyPress => "SIGINT",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_signal_at_once_is_an_echo() {
+        let first = Instant::now();
+        let last = Some((Signal::Terminate, first));
+        let soon = first + ECHO / 2;
+        assert!(!is_echo(None, Signal::Terminate, first));
+        assert!(is_echo(last, Signal::Terminate, first));
+        assert!(is_echo(last, Signal::Terminate, soon));
+        assert!(!is_echo(last, Signal::Interrupt, soon));
+        assert!(!is_echo(last, Signal::Terminate, first + ECHO));
     }
 }
