@@ -75,13 +75,13 @@ where
         // Leaving this drops the consumer: what is unanswered is abandoned.
         let ended = tokio::select! {
             biased;
-            () = settle(rpc, &instance, incoming, read, &settler) => None,
+            broken = settle(rpc, &instance, incoming, read, &settler) => broken,
             () = sender.closed() => None,
             (outcome, closed) = &mut delivering => Some(ended(closed, outcome)),
             () = send(rpc, consumer, &sender) => Some(ended(true, Ok(()))),
         };
         if let Some(status) = &ended {
-            tracing::debug!(rpc, instance, %status, "a stream ends from our side");
+            tracing::debug!(rpc, instance, %status, "a stream ends");
         }
         let last_word = async {
             if let Some(status) = ended {
@@ -101,14 +101,15 @@ where
     }
 }
 
-/// Takes the peer's answers until it has no more.
+/// Takes the peer's answers until it has no more. Gives why it could not go on taking them: the peer is gone,
+/// or sent a frame that is none.
 async fn settle<A: Answer, In>(
     rpc: &'static str,
     instance: &str,
     mut incoming: Streaming<In>,
     read: fn(In) -> (String, A),
     settler: &Settler<A>,
-) {
+) -> Option<Status> {
     loop {
         match incoming.message().await {
             Ok(Some(frame)) => {
@@ -120,11 +121,8 @@ async fn settle<A: Answer, In>(
                     tracing::warn!(rpc, instance, id, %why, "an answer that changes nothing");
                 }
             }
-            Ok(None) => return,
-            Err(status) => {
-                tracing::debug!(rpc, instance, %status, "a peer left its stream");
-                return;
-            }
+            Ok(None) => return None,
+            Err(status) => return Some(status),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The broker's service: publishing, pull streams, pauses.
 
 use dapr_pluggable_protocol::components::v1 as proto;
+use dapr_pluggable_testbed::within;
 use proto::pub_sub_client::PubSubClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
+use super::acting::{Notes, blocks};
 use super::rig::{Rig, refused, to, with_rig};
 
 /// A pull stream.
@@ -326,6 +328,26 @@ async fn a_half_closed_stream_ends_and_abandons_what_is_unanswered() {
         rig.notes.wait_for("1 Accepted").await;
         rig.notes.wait_for("2 Abandoned").await;
         rig.notes.wait_for("left orders").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_ends_its_stream_and_the_peer_is_told() {
+    let notes = Notes::new();
+    let rig = Rig::start(notes.clone(), |server| {
+        server.blocks(blocks(&notes)).max_message_size(1024)
+    })
+    .await;
+    within("the test", async {
+        rig.open_pubsub("p", &[]).await;
+        let mut pull = Pull::open(&rig, "p", "orders", 1).await;
+        let message = pull.next().await;
+        pull.reject(&message.id, &"x".repeat(1024)).await;
+        let status = pull.end().await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        rig.notes.wait_for("1 Abandoned").await;
+        publish(&rig, "orders").await.unwrap();
     })
     .await;
 }

@@ -1,5 +1,6 @@
 //! What stands around one call and its response body: a panic becomes INTERNAL, a `grpc-timeout`
-//! that has passed becomes DEADLINE_EXCEEDED, and a poll that blocks its connection is warned of.
+//! that has passed becomes DEADLINE_EXCEEDED, a message over the limit becomes RESOURCE_EXHAUSTED,
+//! and a poll that blocks its connection is warned of.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -67,11 +68,12 @@ impl Future for Call {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { handler, watch } = self.get_mut();
-        let response = match watch.poll(cx, |cx| handler.as_mut().poll(cx)) {
+        let mut response = match watch.poll(cx, |cx| handler.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(response))) => response,
             Err(status) => status.into_http(),
         };
+        rename_too_large(response.headers_mut());
         Poll::Ready(Ok(response.map(|body| Body {
             inner: Some(body),
             watch: watch.take(),
@@ -101,7 +103,12 @@ impl http_body::Body for Body {
         let status = match watch.poll(cx, |cx| Pin::new(body).poll_frame(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(None)) => return Poll::Ready(None),
-            Ok(Poll::Ready(Some(Ok(frame)))) => return Poll::Ready(Some(Ok(frame))),
+            Ok(Poll::Ready(Some(Ok(mut frame)))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    rename_too_large(trailers);
+                }
+                return Poll::Ready(Some(Ok(frame)));
+            }
             Ok(Poll::Ready(Some(Err(status)))) | Err(status) => status,
         };
         *inner = None;
@@ -130,6 +137,33 @@ fn trailers(status: &Status) -> HeaderMap {
         );
     }
     trailers
+}
+
+/// A message over the limit is OUT_OF_RANGE to tonic, and RESOURCE_EXHAUSTED to gRPC's other
+/// implementations, and so to those who call us.
+fn rename_too_large(headers: &mut HeaderMap) {
+    let is_candidate = |code: &HeaderValue| code.as_bytes() == b"11";
+    if !headers.get(Status::GRPC_STATUS).is_some_and(is_candidate) {
+        return;
+    }
+    let status = Status::from_header_map(headers);
+    if let Some(text) = status
+        .as_ref()
+        .and_then(|status| too_large(status.message()))
+    {
+        // Its text is plain ASCII, which every header can hold.
+        let _ = Status::resource_exhausted(text).add_header(headers);
+    }
+}
+
+/// Says what tonic says of a message over the limit; `None` when it said something else.
+fn too_large(tonic: &str) -> Option<String> {
+    let sizes = tonic.strip_prefix("Error, decoded message length too large: found ")?;
+    let (found, limit) = sizes.split_once(" bytes, the limit is: ")?;
+    let limit = limit.strip_suffix(" bytes")?;
+    Some(format!(
+        "a message has {found} bytes: at most {limit} are taken"
+    ))
 }
 
 /// What a call and its body share.

@@ -222,9 +222,33 @@ async fn a_message_over_the_limit_is_refused_and_the_connection_lives() {
     within(async {
         let rig = Rig::start(Probe::echo());
         let client = rig.client().await;
-        let status = client.unary(vec![0; (16 << 20) + 1]).await.unwrap_err();
-        assert_eq!(status.code(), Code::OutOfRange, "{status}");
+        let too_large = || Bytes::from(vec![0; (16 << 20) + 1]);
+        let refused = |status: Status| {
+            assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+            for size in ["16777217", "16777216"] {
+                assert!(status.message().contains(size), "{status}");
+            }
+        };
+        refused(client.unary(too_large()).await.unwrap_err());
+        let messages = stream::iter([Bytes::from("fine"), too_large()]);
+        let mut replies = client.stream(messages).await.unwrap();
+        assert_eq!(replies.message().await.unwrap().unwrap(), "fine");
+        refused(replies.message().await.unwrap_err());
         assert_eq!(client.unary("fine").await.unwrap(), "fine");
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_handler_calls_out_of_range_stays_so() {
+    within(async {
+        let rig = Rig::start(
+            Probe::echo().unary(|_| async { Err(Status::out_of_range("past the end")) }),
+        );
+        let status = rig.client().await.unary("").await.unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange, "{status}");
+        assert_eq!(status.message(), "past the end");
         rig.stop().await;
     })
     .await;
