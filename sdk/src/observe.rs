@@ -3,6 +3,9 @@
 //! Each open value has a span `component` with fields `block` and `instance`; where the log level asks for it, each
 //! call has a span `call` with the field `method` inside. Labels of metrics never hold keys or topics.
 
+#[cfg(test)]
+pub(crate) mod captured;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;

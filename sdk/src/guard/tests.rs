@@ -159,13 +159,10 @@ async fn sealing_waits_for_nothing_and_ends_a_patient_close() {
 
 #[cfg(feature = "program")]
 mod seen_from_outside {
-    use std::io;
-    use std::sync::{Mutex, PoisonError};
-
     use metrics_exporter_prometheus::PrometheusBuilder;
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+    use crate::observe::captured::Log;
 
     fn run(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -204,53 +201,12 @@ mod seen_from_outside {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Log {
-        fn lines(&self) -> Vec<String> {
-            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            String::from_utf8_lossy(&bytes)
-                .lines()
-                .map(str::to_owned)
-                .collect()
-        }
-    }
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Log {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
-
     fn logged(level: tracing::Level) -> Vec<String> {
         let log = Log::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            run(async {
-                let store = open(&Acting::default()).await;
-                drop(store.get(GetRequest::new("panic")).await);
-            });
+        let _capture = log.capture(level);
+        run(async {
+            let store = open(&Acting::default()).await;
+            drop(store.get(GetRequest::new("panic")).await);
         });
         log.lines()
     }

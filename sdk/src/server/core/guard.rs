@@ -182,10 +182,11 @@ impl Watch {
         let started = std::time::Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| inner(cx)));
         let took = started.elapsed();
+        // How long the report of a panic took says nothing about the handler.
+        let polled = polled.map_err(|payload| panicked(&self.method, &*payload))?;
         if took > SLOW_POLL {
             warn_of_slow_poll(&self.method, took);
         }
-        let polled = polled.map_err(|payload| panicked(&self.method, &*payload))?;
         match &mut self.deadline {
             Some(deadline) if polled.is_pending() => {
                 deadline.check(cx, &self.method).map(|()| polled)

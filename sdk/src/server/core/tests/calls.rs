@@ -1,16 +1,15 @@
 //! What one call can meet: its service or none, a panic, its deadline, its peer.
 
-use std::io::Write;
-use std::sync::Mutex;
-
 use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
+use tracing::Level;
 
 use super::super::guard::{Call, Handler, respond};
 use super::super::{Peer, PeerId};
 use super::*;
+use crate::observe::captured::Log;
 
 #[tokio::test]
 async fn a_call_is_answered() {
@@ -298,42 +297,10 @@ async fn a_request_carries_its_peer() {
     .await;
 }
 
-/// What this thread logs while the guard of [`Log::capture`] lives.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        tracing::subscriber::set_default(
-            tracing_subscriber::fmt()
-                .with_ansi(false)
-                .with_writer(move || log.clone())
-                .finish(),
-        )
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
-}
-
 #[tokio::test]
 async fn a_panic_is_one_line_of_the_log() {
     let log = Log::default();
-    let _capture = log.capture();
+    let _capture = log.capture(Level::INFO);
     let method = PathAndQuery::from_static("/test.Log/Panic");
     let call = Call::new(method, None, || Box::pin(async { panic!("text {}", 1) }));
     assert_eq!(
@@ -351,7 +318,7 @@ async fn a_panic_is_one_line_of_the_log() {
 #[tokio::test]
 async fn a_slow_poll_is_warned_about_once_per_method() {
     let log = Log::default();
-    let _capture = log.capture();
+    let _capture = log.capture(Level::INFO);
     for method in ["/test.Log/SlowA", "/test.Log/SlowA", "/test.Log/SlowB"] {
         let slow = || -> Handler {
             Box::pin(async {
