@@ -410,12 +410,9 @@ impl<A: Answer> Pending<A> {
     /// on its stream. A message given up keeps its place in the window until it is answered after all.
     pub async fn within(mut self, patience: Duration) -> A {
         loop {
-            let Some(deadline) = self
-                .shared
-                .ledger()
-                .idle_since(self.id)
-                .map(|since| since + patience)
-            else {
+            let idle_since = self.shared.ledger().idle_since(self.id);
+            // No deadline for what is settled, and for a patience that the clock does not reach.
+            let Some(deadline) = idle_since.and_then(|since| since.checked_add(patience)) else {
                 return self.await;
             };
             if deadline <= Instant::now() {

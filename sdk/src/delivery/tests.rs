@@ -187,6 +187,18 @@ async fn patience_counts_from_the_last_answer_on_the_stream() {
     consumer.settler().settle(two.id, Ack::Accepted).unwrap();
 }
 
+#[tokio::test]
+async fn patience_may_be_without_end() {
+    let (deliveries, mut consumer) = pair(1);
+    let pending = deliveries.deliver(message("1")).await.unwrap();
+    let answer = pending.within(Duration::MAX);
+    tokio::pin!(answer);
+    assert!(futures::poll!(&mut answer).is_pending());
+    let id = consumer.next().await.unwrap().id;
+    consumer.settler().settle(id, Ack::Accepted).unwrap();
+    assert_eq!(answer.await, Ack::Accepted);
+}
+
 proptest! {
     /// Whatever the order of answers, each reaches its own message, and the rest is abandoned.
     #[test]
