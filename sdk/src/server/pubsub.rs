@@ -1,9 +1,11 @@
 //! The broker behind its service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dapr_pluggable_protocol::components::v1 as proto;
 use proto::pub_sub_server::{PubSub as Service, PubSubServer};
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::adapter::{Answer, Caller, Socket, done, refuse, reply};
@@ -14,9 +16,14 @@ use crate::blocks::Registration;
 use crate::delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::PubSubKind;
-use crate::pubsub::{BulkPublication, FailedEntry, PubSub as _, Publication, Subscription};
+use crate::pubsub::{
+    BulkPublication, FailedEntry, Pausable, PubSub as _, Publication, Subscription,
+};
 use crate::wire::pubsub::{Features, read_answer};
 use crate::wire::{PARTIAL_RESULTS_HEADER, Wire as _};
+
+/// How long a component may take to hear that a pause is over. Streams, and so the end of its value, wait for that.
+const RESUME_CAP: Duration = Duration::from_secs(5);
 
 /// Adds the service.
 pub(super) fn serve(socket: &mut Socket<'_>, registration: &Registration<PubSubKind>) {
@@ -167,10 +174,18 @@ async fn pause_component(found: &Found<PubSubKind>) -> Result<TellComponent> {
 async fn tell(found: &Found<PubSubKind>, TellComponent(tell): TellComponent) {
     let component = if tell { found.pausable() } else { None };
     if let Some(component) = component
-        && let Err(error) = component.resume().await
+        && let Err(error) = resume(component).await
     {
         tracing::warn!(value = ?**found, %error, "failed to resume");
     }
+}
+
+async fn resume(component: &dyn Pausable) -> Result<()> {
+    let resumed = timeout(RESUME_CAP, component.resume()).await;
+    resumed.unwrap_or_else(|_| {
+        let text = format!("resume: no answer within {RESUME_CAP:?}");
+        Err(Error::new(ErrorKind::TimedOut, text))
+    })
 }
 
 /// An answer with failed entries would be a success to the runtime, and their loss silent.
@@ -189,4 +204,30 @@ fn partly_failed(count: usize, failed: &[FailedEntry]) -> Error {
         ErrorKind::Unavailable,
         format!("of {count} entries, these were not published: {ids} ({reasons})"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    struct Stuck;
+
+    #[async_trait]
+    impl Pausable for Stuck {
+        async fn pause(&self) -> Result<()> {
+            Ok(())
+        }
+
+        async fn resume(&self) -> Result<()> {
+            pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_that_does_not_resume_is_not_waited_for() {
+        let error = resume(&Stuck).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::TimedOut);
+    }
 }
