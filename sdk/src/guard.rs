@@ -157,7 +157,8 @@ impl<K: Kind> Guard<K> {
         watch(&self.scope, method, call).await
     }
 
-    /// Runs a subscription. Once its window is closed, or the value ends, it has a grace to return.
+    /// Runs a subscription. Once its window is closed, or the value ends, it has a grace to return; that it could deliver
+    /// no more is no error then.
     async fn subscription<M: Send, A: Answer>(
         &self,
         method: &Method,
@@ -183,7 +184,11 @@ impl<K: Kind> Guard<K> {
         let call = async {
             tokio::select! {
                 biased;
-                outcome = call => outcome,
+                outcome = call => match outcome {
+                    // What `?` makes of `Closed`: the end, and no failure.
+                    Err(error) if *error.kind() == ErrorKind::Cancelled && window.is_closed() => Ok(()),
+                    outcome => outcome,
+                },
                 () = overdue => Err(self.overdue(method)),
             }
         };

@@ -25,12 +25,13 @@ pub trait PubSub: Component {
     async fn publish(&self, publication: Publication) -> Result<()>;
 
     /// Delivers the messages of a topic for as long as the subscription lives: give each to
-    /// [`deliveries.deliver`](Deliveries::deliver) and settle it at the broker by the answer. Return when
-    /// [`deliveries.closed`](Deliveries::closed) fires; a message without answer by then is left to be delivered again.
+    /// [`deliveries.deliver`](Deliveries::deliver) and settle it at the broker by the answer. When
+    /// [`deliveries.closed`](Deliveries::closed) fires, settle what was answered and return, within 5 s; a message
+    /// without answer by then is left to be delivered again.
     ///
     /// # Errors
     /// What the broker reports. Returning at all while the subscription lives, with or without an error, ends its
-    /// stream as `UNAVAILABLE`.
+    /// stream as `UNAVAILABLE`. Afterwards [`Closed`](crate::delivery::Closed), which `?` gives, is no error.
     async fn subscribe(&self, subscription: Subscription, deliveries: Deliveries) -> Result<()>;
 
     /// The broker as one that takes many messages at once, if this instance does. Feature `BULK_PUBSUB`.

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::binding::{Event, InputBinding};
 use crate::blocks::Registration;
+use crate::delivery::{Events, Gate, window};
 use crate::state::{
     DeleteRequest, Entry, GetRequest, Operation, SetRequest, StateClaims, StateStore,
     TransactionalStateStore,
@@ -155,6 +157,44 @@ async fn sealing_waits_for_nothing_and_ends_a_patient_close() {
     assert_eq!(acting.closed.load(Ordering::SeqCst), 1);
     drop(held);
     assert!(guard.hold().is_none());
+}
+
+/// Delivers until it cannot, and fails where there is nobody else.
+struct Source;
+
+impl Component for Source {}
+
+#[async_trait]
+impl InputBinding for Source {
+    async fn read(&self, events: Events) -> Result<()> {
+        if events.in_flight() > 0 {
+            return Err(Error::new(ErrorKind::Cancelled, "one reader is enough"));
+        }
+        loop {
+            events.deliver(Event::default()).await?;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_can_deliver_no_more_has_not_failed() {
+    let blocks = Blocks::new().input_binding_from(|| Source);
+    let instance = InstanceId::new("clock");
+    let source = blocks.open_input_binding(&instance, &Metadata::new()).await;
+    let source = source.unwrap();
+
+    let (events, mut consumer): (Events, _) = window(2, &Gate::new());
+    let ending = async {
+        consumer.next().await.unwrap();
+        consumer.close();
+    };
+    let (outcome, ()) = futures::join!(source.read(events), ending);
+    outcome.unwrap();
+
+    let (events, _consumer): (Events, _) = window(2, &Gate::new());
+    let _delivered = events.deliver(Event::default()).await.unwrap();
+    let error = source.read(events).await.unwrap_err();
+    assert_eq!(error.message(), "one reader is enough");
 }
 
 #[cfg(feature = "program")]
