@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Stdio;
 
 use dapr_pluggable_testbed::{
-    HttpAnswer, HttpRequest, Process, Signal, eventually, eventually_equal, skip_missing,
+    HttpAnswer, HttpRequest, Process, Signal, eventually, eventually_equal, rounds, skip_missing,
     socket_folder,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 use crate::program::{pluggable, run, serve, text};
 
@@ -199,6 +200,35 @@ async fn hosts_share_a_data_folder() {
     assert_eq!(first.value("statestore", "k").await, "\"of the first\"");
     for host in [first, second, other] {
         host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn hosts_create_the_data_at_the_same_moment() {
+    for _ in 0..rounds(3) {
+        let data = data();
+        let flag = format!("--data-dir={}", text(&data.path().join("new")));
+        let mut starting = JoinSet::new();
+        for _ in 0..5 {
+            let flag = flag.clone();
+            starting.spawn(async move { Host::start(&[&flag]).await });
+        }
+        let hosts = starting.join_all().await;
+        for (number, host) in hosts.iter().enumerate() {
+            let components = host.announcement["components"].as_array().unwrap();
+            assert_eq!(components.len(), 2, "{}", host.announcement);
+            let (key, value) = (format!("k{number}"), format!("of {number}"));
+            host.save("statestore", &key, &value).await;
+        }
+        for host in &hosts {
+            for number in 0..hosts.len() {
+                let value = host.value("statestore", &format!("k{number}")).await;
+                assert_eq!(value, format!("\"of {number}\""));
+            }
+        }
+        for host in hosts {
+            host.stop().await;
+        }
     }
 }
 
