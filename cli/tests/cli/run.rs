@@ -280,6 +280,45 @@ async fn a_late_component_is_attached() {
 }
 
 #[tokio::test]
+async fn a_component_that_was_killed_is_missed_and_comes_back() {
+    let (sockets, data) = (socket_folder(), data());
+    let serving = serve(sockets.path(), &["sqlite"]).await;
+    let database = data.path().join("state.db");
+    let yaml = component("store", "state.sqlite")
+        + &format!(
+            "  metadata:\n  - {{name: connectionString, value: '{}'}}\n",
+            text(&database)
+        );
+    let resources = resources(&yaml);
+    let host = Host::start(&[
+        "--resources-path",
+        text(resources.path()),
+        "--sockets-folder",
+        text(sockets.path()),
+    ])
+    .await;
+    host.save("store", "k", "kept").await;
+
+    serving.signal(Signal::KILL);
+    // Also what is in flight when it dies ends, as an error.
+    let missed = async || host.get("/v1.0/state/store/k").await.status == 500;
+    eventually("the component to be missed", missed).await;
+    let answer = host.get("/v1.0/state/store/k").await.text();
+    let socket = sockets.path().join("sqlite.sock");
+    assert!(
+        answer.contains("Unavailable") && answer.contains(text(&socket)),
+        "{answer}"
+    );
+    assert_eq!(host.get("/v1.0/healthz").await.status, 204);
+
+    let _serving = serve(sockets.path(), &["sqlite"]).await;
+    let back = async || host.get("/v1.0/state/store/k").await.text();
+    eventually_equal("the value", "\"kept\"".to_owned(), back).await;
+    host.save("store", "k", "again").await;
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_an_error_or_passed_over() {
     let data = data();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
