@@ -14,9 +14,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,8 @@ use crate::observe;
 
 /// How long a request may take to arrive.
 const HEAD_CAP: Duration = Duration::from_secs(5);
+/// How long a connection may take altogether: the answer must be read.
+const CONNECTION_CAP: Duration = Duration::from_secs(10);
 /// How many connections are served at once; others wait.
 const CONNECTIONS: usize = 64;
 /// The pause after a failed accept: descriptors may have run out.
@@ -128,19 +131,23 @@ async fn accept_all(listener: TcpListener, answers: Answers) {
     }
 }
 
-async fn answer_all(stream: TcpStream, answers: Answers) {
+async fn answer_all(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answers: Answers,
+) {
     let service = service_fn(|request: Request<Incoming>| {
         let response = answers.to(request.method(), request.uri().path());
         async { Ok::<_, Infallible>(response) }
     });
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_CAP)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "an HTTP connection failed");
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(CONNECTION_CAP, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection failed"),
+        Err(_) => tracing::debug!(cap = ?CONNECTION_CAP, "an HTTP answer was not read"),
     }
 }
 
@@ -171,5 +178,27 @@ impl Answers {
         let plain = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, plain);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_an_answer_is_not_waited_for() {
+        let answers = Answers {
+            ready: Arc::default(),
+            metrics: None,
+        };
+        // What is between them has no room for an answer.
+        let (mut client, server) = duplex(64);
+        let request = b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        timeout(Duration::from_secs(60), answer_all(server, answers))
+            .await
+            .unwrap();
     }
 }
