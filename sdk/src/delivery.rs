@@ -168,7 +168,8 @@ impl<M: Send, A: Answer> Window<M, A> {
                 id,
                 Entry {
                     answer,
-                    sent: Instant::now(),
+                    since: Instant::now(),
+                    is_sent: false,
                     _slot: slot,
                 },
             );
@@ -303,7 +304,8 @@ impl<M, A: Answer> Consumer<M, A> {
             delivered = next => delivered,
         }?;
         if let Some(entry) = self.shared.ledger().open.get_mut(&delivered.id) {
-            entry.sent = Instant::now();
+            entry.since = Instant::now();
+            entry.is_sent = true;
         }
         Some(delivered)
     }
@@ -350,6 +352,10 @@ impl<A: Answer> Settler<A> {
     pub fn settle(&self, id: u64, answer: A) -> Result<(), Unsettled> {
         let entry = {
             let mut ledger = self.shared.ledger();
+            // Who answers what is still in the queue has made the id up.
+            if ledger.open.get(&id).is_some_and(|entry| !entry.is_sent) {
+                return Err(Unsettled::Unknown);
+            }
             let Some(entry) = ledger.take(id) else {
                 return Err(if id != 0 && id < ledger.next_id {
                     Unsettled::Repeated
@@ -381,7 +387,7 @@ impl<A: Answer> Settler<A> {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsettled {
-    /// No message of that id was ever delivered on this stream.
+    /// No message of that id was ever sent on this stream.
     Unknown,
     /// The message was answered before.
     Repeated,
@@ -479,7 +485,9 @@ struct Ledger<A> {
 
 struct Entry<A> {
     answer: oneshot::Sender<A>,
-    sent: Instant,
+    /// When it was sent, or until then, let in.
+    since: Instant,
+    is_sent: bool,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -510,7 +518,7 @@ impl<A> Ledger<A> {
 
     /// Since when the stream has stood still for a message; `None` when the message is settled.
     fn idle_since(&self, id: u64) -> Option<Instant> {
-        Some(self.open.get(&id)?.sent.max(self.last_answer))
+        Some(self.open.get(&id)?.since.max(self.last_answer))
     }
 }
 

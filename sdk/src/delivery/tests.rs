@@ -102,6 +102,18 @@ async fn ids_are_settled_once() {
 }
 
 #[tokio::test]
+async fn what_was_not_sent_cannot_be_answered() {
+    let (deliveries, mut consumer) = pair(1);
+    let pending = deliveries.deliver(message("1")).await.unwrap();
+    let made_up = consumer.settler().settle(1, Ack::Accepted);
+    assert_eq!(made_up, Err(Unsettled::Unknown));
+    let id = consumer.next().await.unwrap().id;
+    consumer.settler().settle(id, Ack::Accepted).unwrap();
+    assert_eq!(pending.await, Ack::Accepted);
+    deliveries.deliver(message("2")).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_end_abandons_what_is_open() {
     let (deliveries, consumer) = pair(2);
     let queued = deliveries.deliver(message("1")).await.unwrap();
@@ -154,8 +166,8 @@ async fn a_delivery_that_waits_for_room_sees_the_pause_that_came_meanwhile() {
     let waiting = deliveries.deliver(message("2"));
     tokio::pin!(waiting);
     assert!(futures::poll!(&mut waiting).is_pending());
+    let first = consumer.next().await.unwrap();
     gate.pause();
-    let first = consumer.messages.recv().await.unwrap();
     consumer.settler().settle(first.id, Ack::Accepted).unwrap();
     assert!(futures::poll!(&mut waiting).is_pending());
     assert_eq!(deliveries.in_flight(), 0);
