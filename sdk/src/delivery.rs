@@ -100,7 +100,7 @@ impl From<Closed> for Error {
 /// Opens a window of `size` messages (at least one): the side that delivers and the side that consumes.
 #[must_use]
 pub fn window<M, A: Answer>(size: usize, gate: &Gate) -> (Window<M, A>, Consumer<M, A>) {
-    let size = size.max(1);
+    let size = size.clamp(1, Semaphore::MAX_PERMITS);
     // The queue holds as many as the window, so sending into it never waits.
     let (queue, messages) = mpsc::channel(size);
     let shared = Arc::new(Shared {

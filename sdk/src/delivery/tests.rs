@@ -83,6 +83,15 @@ async fn room_is_what_can_be_delivered_at_once() {
 }
 
 #[tokio::test]
+async fn any_size_will_do() {
+    for size in [0, usize::MAX] {
+        let (deliveries, mut consumer) = pair(size);
+        deliveries.deliver(message("1")).await.unwrap();
+        consumer.next().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn ids_are_settled_once() {
     let (deliveries, mut consumer) = pair(4);
     let pending = deliveries.deliver(message("1")).await.unwrap();
