@@ -88,8 +88,11 @@ impl Location {
         let connection = Connection::open_with_flags(&self.uri, flags)?;
         connection.busy_timeout(self.patience)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // SQLite does not wait by itself for whoever changes the schema of a database in memory.
         for pragma in &self.pragmas {
-            run_pragma(&connection, pragma)?;
+            patiently(Instant::now() + self.patience, || {
+                run_pragma(&connection, pragma)
+            })?;
         }
         Ok(connection)
     }

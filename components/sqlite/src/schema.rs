@@ -33,8 +33,12 @@ pub(crate) fn create(
     connection: &Connection,
     location: &Location,
 ) -> Result<(), Fault> {
-    if exists(schema, connection)? {
-        return Ok(());
+    match exists(schema, connection) {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        // In memory SQLite does not wait for whoever creates tables this moment. Below they are looked for under the lock.
+        Err(fault) if fault.is_busy() && location.storage() == Storage::Memory => {}
+        Err(fault) => return Err(fault),
     }
     let database = location.name();
     if location.storage() == Storage::ReadOnly {

@@ -186,6 +186,31 @@ async fn openings_at_the_same_time_create_the_tables_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn openings_in_memory_wait_for_one_another() {
+    for _ in 0..10 {
+        let folder = Folder::new();
+        let database = format!("file:{}?mode=memory", folder.database());
+        let opening = (0..8).map(|n| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let table = format!("state{n}");
+                let metadata = [
+                    ("connectionString", database.as_str()),
+                    ("tableName", table.as_str()),
+                    ("busyTimeout", "15s"),
+                ];
+                let store = open(&metadata).await?;
+                store.set(SetRequest::new("k", "1")).await?;
+                Ok::<_, dapr_pluggable::Error>(store)
+            })
+        });
+        for store in futures::future::join_all(opening).await {
+            assert_eq!(value(&store.unwrap().unwrap(), "k").await.unwrap(), "1");
+        }
+    }
+}
+
 #[tokio::test]
 async fn other_levels_are_taken_or_refused() {
     // A table of an older Dapr, without a metadata table, is taken as it is.
