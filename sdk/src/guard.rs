@@ -21,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -62,6 +63,8 @@ pub(crate) struct Guard<K: Kind> {
     close: Method,
     methods: K::Methods,
     calls: Calls,
+    /// Where it was opened: drivers live there, and a close that blocks its thread harms nobody else.
+    home: Option<Handle>,
     /// Ends the calls that go on for as long as the value lives: subscriptions.
     ending: CancellationToken,
     /// Takes nothing new from the backend.
@@ -97,6 +100,7 @@ impl<K: Kind> Guard<K> {
             close: scope.method("close"),
             methods: K::methods(&scope),
             calls: Calls::default(),
+            home: Handle::try_current().ok(),
             ending: CancellationToken::new(),
             holding: CancellationToken::new(),
             scope,
@@ -106,6 +110,11 @@ impl<K: Kind> Guard<K> {
     /// What the SDK itself was told about the value.
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The runtime that it was opened on; `None` when that is none of tokio's.
+    pub(crate) fn home(&self) -> Option<&Handle> {
+        self.home.as_ref()
     }
 
     /// Counts as a call from outside until it is dropped: the value is not closed meanwhile. `None` when the value is

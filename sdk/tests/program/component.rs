@@ -8,13 +8,17 @@ use dapr_pluggable::{Blocks, Component, Result, Server, async_trait};
 /// Serves the names, with commas between them.
 pub(crate) fn run(names: &str) -> ExitCode {
     let servers = names.split(',').map(|name| {
-        let blocks = Blocks::new().state_store_from(|| Nothing);
+        let stuck = name == "stuck";
+        let blocks = Blocks::new().state_store_from(move || Nothing { stuck });
         Server::new(name).version("7.8.9").blocks(blocks)
     });
     dapr_pluggable::run(servers)
 }
 
-struct Nothing;
+struct Nothing {
+    /// Blocks its thread when it is closed, and for good.
+    stuck: bool,
+}
 
 #[async_trait]
 impl StateStore for Nothing {
@@ -31,4 +35,15 @@ impl StateStore for Nothing {
     }
 }
 
-impl Component for Nothing {}
+#[async_trait]
+impl Component for Nothing {
+    async fn close(&self) -> Result<()> {
+        if self.stuck {
+            tracing::info!("closing without end");
+            loop {
+                std::thread::park();
+            }
+        }
+        Ok(())
+    }
+}

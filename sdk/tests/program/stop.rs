@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
+use dapr_pluggable::client::Client;
+use dapr_pluggable::{Metadata, Opener as _};
 use dapr_pluggable_testbed::{Process, Signal, eventually, socket_folder};
 use libtest_mimic::Trial;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -25,6 +27,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("stop::sigint_stops_it_too", sigint_stops_it_too),
         trial("stop::a_second_signal_ends_it", a_second_signal_ends_it),
+        trial(
+            "stop::a_second_signal_ends_a_close_that_blocks",
+            a_second_signal_ends_a_close_that_blocks,
+        ),
     ]
 }
 
@@ -112,6 +118,30 @@ async fn a_second_signal_ends_it() {
         assert_eq!(program.code().await, code);
         drop(call);
     }
+}
+
+async fn a_second_signal_ends_a_close_that_blocks() {
+    let folder = socket_folder();
+    let mut command = command("stuck");
+    command.arg("--sockets-folder").arg(folder.path());
+    let mut program = Process::spawn(&mut command);
+    program.says("serving").await;
+    let client = Client::connect(folder.path().join("stuck.sock")).await;
+    let client = client.unwrap();
+    client
+        .open_state_store(&"orders".into(), &Metadata::new())
+        .await
+        .unwrap();
+    drop(client);
+    program.signal(Signal::TERM);
+    program.says("closing without end").await;
+    // At once after the first, the same signal counts for nothing.
+    eventually("the end", async || {
+        program.signal(Signal::TERM);
+        !program.is_running()
+    })
+    .await;
+    assert_eq!(program.code().await, 143);
 }
 
 /// A terminal: the side of its user, and the side of a program.

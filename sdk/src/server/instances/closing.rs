@@ -35,10 +35,11 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Starts to close a value, on the runtime that this is called on.
+    /// Starts to close a value, on the runtime that it was opened on.
     pub(super) fn start<K: Kind>(&self, guard: Arc<Guard<K>>, manner: Manner) -> JoinHandle<()> {
         let (ending, hurry) = (self.ending.clone(), self.hurry.clone());
-        self.tasks.spawn(async move {
+        let home = guard.home().cloned();
+        let close = async move {
             let sealed = tokio::select! {
                 biased;
                 sealed = guard.seal_when_idle() => sealed,
@@ -47,7 +48,11 @@ impl Closing {
             if sealed {
                 finish(&guard).await;
             }
-        })
+        };
+        match home {
+            Some(home) => self.tasks.spawn_on(close, &home),
+            None => self.tasks.spawn(close),
+        }
     }
 
     /// Ends the subscriptions of values that somebody still uses.
@@ -61,8 +66,15 @@ impl Closing {
         self.end_subscriptions();
         if timeout(patience, self.tasks.wait()).await.is_err() {
             self.hurry.cancel();
-            // Bounded by the cap of each.
-            self.tasks.wait().await;
+            // The cap of each ends it, unless it blocks its thread.
+            let all = CLOSE_CAP + Duration::from_secs(1);
+            if timeout(all, self.tasks.wait()).await.is_err() {
+                let values = self.tasks.len();
+                tracing::warn!(
+                    values,
+                    "values block their threads while they close, and are left behind"
+                );
+            }
         }
     }
 }
