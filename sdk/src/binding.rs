@@ -12,12 +12,12 @@ use crate::metadata::Metadata;
 #[async_trait]
 pub trait InputBinding: Component {
     /// Delivers events for as long as the reader lives: give each to [`events.deliver`](Events::deliver) and settle it
-    /// at the source by the reply. Return when [`events.closed`](Events::closed) fires; an event without reply by then
-    /// is left to be delivered again.
+    /// at the source by the reply. When [`events.closed`](Events::closed) fires, settle what was answered and return,
+    /// within 5 s; an event without reply by then is left to be delivered again.
     ///
     /// # Errors
     /// What the source reports. Returning at all while the reader lives, with or without an error, ends its stream as
-    /// `UNAVAILABLE`.
+    /// `UNAVAILABLE`. Afterwards [`Closed`](crate::delivery::Closed), which `?` gives, is no error.
     async fn read(&self, events: Events) -> Result<()>;
 }
 

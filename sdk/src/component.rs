@@ -21,7 +21,8 @@ pub trait Component: Send + Sync + 'static {
     }
 
     /// Gives up what the value holds. Called once, after the calls in flight, when another Init of the same
-    /// runtime replaced the value or the process stops.
+    /// runtime replaced the value, when that runtime is gone and another has a newer one, or when the process stops. It
+    /// has 5 s, then it is dropped.
     ///
     /// # Errors
     /// Whatever went wrong; it is logged, the value is dropped all the same.

@@ -181,7 +181,8 @@ impl Server {
         self
     }
 
-    /// How large a request may be, in bytes; 16 MiB without. Dapr's runtime takes answers of at most 4 MiB.
+    /// How large a request may be, in bytes; 16 MiB without. A larger one is refused as `RESOURCE_EXHAUSTED`. Dapr's
+    /// runtime takes answers of at most 4 MiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.options.max_message_size = bytes;
