@@ -44,6 +44,7 @@ pub(crate) fn to_error(status: Status) -> Error {
     if std::error::Error::source(&status).is_some() {
         return local(status);
     }
+    let status = too_large(&status).unwrap_or(status);
     let details: Vec<Any> = pb::Status::decode(status.details())
         .map(|decoded| decoded.details)
         .unwrap_or_default();
@@ -67,6 +68,17 @@ pub(crate) fn to_error(status: Status) -> Error {
         message: status.message().to_owned(),
         details: details.collect(),
     })
+}
+
+/// What a message over the limit is to gRPC's other implementations, and so to those whom we call and who call us:
+/// RESOURCE_EXHAUSTED. To tonic it is OUT_OF_RANGE. `None` for a status that says something else.
+pub(crate) fn too_large(status: &Status) -> Option<Status> {
+    let sizes = "Error, decoded message length too large: found ";
+    let sizes = status.message().strip_prefix(sizes)?;
+    let (found, limit) = sizes.split_once(" bytes, the limit is: ")?;
+    let limit = limit.strip_suffix(" bytes")?;
+    let text = format!("a message has {found} bytes: at most {limit} are taken");
+    (status.code() == Code::OutOfRange).then(|| Status::resource_exhausted(text))
 }
 
 /// As [`to_error`], for an Init: what is wrong with it are the settings.

@@ -19,6 +19,8 @@ use tokio::time::{Instant, Sleep};
 use tonic::codegen::BoxFuture;
 use tonic::{Code, Status};
 
+use crate::wire::status;
+
 /// A handler's future, as tonic's generated services make it.
 pub(super) type Handler = BoxFuture<Response<tonic::body::Body>, Infallible>;
 
@@ -139,31 +141,17 @@ fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// A message over the limit is OUT_OF_RANGE to tonic, and RESOURCE_EXHAUSTED to gRPC's other
-/// implementations, and so to those who call us.
+/// Gives a message over the limit its name, in a head or in trailers.
 fn rename_too_large(headers: &mut HeaderMap) {
     let is_candidate = |code: &HeaderValue| code.as_bytes() == b"11";
     if !headers.get(Status::GRPC_STATUS).is_some_and(is_candidate) {
         return;
     }
     let status = Status::from_header_map(headers);
-    if let Some(text) = status
-        .as_ref()
-        .and_then(|status| too_large(status.message()))
-    {
+    if let Some(status) = status.as_ref().and_then(status::too_large) {
         // Its text is plain ASCII, which every header can hold.
-        let _ = Status::resource_exhausted(text).add_header(headers);
+        let _ = status.add_header(headers);
     }
-}
-
-/// Says what tonic says of a message over the limit; `None` when it said something else.
-fn too_large(tonic: &str) -> Option<String> {
-    let sizes = tonic.strip_prefix("Error, decoded message length too large: found ")?;
-    let (found, limit) = sizes.split_once(" bytes, the limit is: ")?;
-    let limit = limit.strip_suffix(" bytes")?;
-    Some(format!(
-        "a message has {found} bytes: at most {limit} are taken"
-    ))
 }
 
 /// What a call and its body share.

@@ -216,3 +216,19 @@ fn a_bad_init_is_about_the_settings() {
     let error = to_init_error(Status::unavailable("no host"));
     assert_eq!(error.kind(), &ErrorKind::Unavailable);
 }
+
+#[test]
+fn a_message_over_the_limit_is_told_from_what_is_out_of_range() {
+    let text = "Error, decoded message length too large: found 70 bytes, the limit is: 64 bytes";
+    let error = to_error(Status::out_of_range(text));
+    assert_eq!(error.kind(), &ErrorKind::Throttled);
+    assert_eq!(error.wire().unwrap().code, 8);
+    for size in ["70", "64"] {
+        assert!(error.message().contains(size), "{error}");
+    }
+    for other in [Status::out_of_range("no such page"), Status::internal(text)] {
+        let error = to_error(other.clone());
+        assert_eq!(error.message(), other.message());
+        assert_ne!(error.kind(), &ErrorKind::Throttled);
+    }
+}
