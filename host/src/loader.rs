@@ -11,7 +11,7 @@ use dapr_pluggable::{Block, Blocks, Error, ErrorKind, Result};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
-use self::entry::{Entry, Stage};
+use self::entry::Entry;
 use crate::catalogue::Catalogue;
 use crate::environment::Environment;
 use crate::opening::{self, Place};
@@ -180,8 +180,7 @@ impl Loader {
         let answering = self.sockets.find(&entry.name, entry.blocks());
         // A socket that has just come is about to answer.
         let is_expected = answering.is_none() && self.sockets.is_expected(&entry.name);
-        let is_waiting = matches!(entry.stage, Stage::Waiting(_));
-        if entry.is_settled(answering.as_ref()) || (is_waiting && is_expected) {
+        if entry.is_settled(answering.as_ref()) || (entry.is_waiting() && is_expected) {
             return Ok(false);
         }
         let identity = entry.resource.identity.clone();
@@ -193,7 +192,7 @@ impl Loader {
                     }
                     None => info!("component loaded: {identity}, in this process"),
                 }
-                entry.stage = Stage::Open(answering);
+                entry.open(answering);
                 if let Some(old) = self.registry.add(component) {
                     // The component started again and knows nothing of this value any more.
                     opening::close_component(&old).await;
@@ -214,7 +213,7 @@ impl Loader {
                     identity,
                     reason: error.to_string(),
                 });
-                entry.stage = Stage::Failed(answering);
+                entry.fail(answering, &error);
                 Ok(false)
             }
         }

@@ -12,7 +12,9 @@ use dapr_pluggable::secret::{GetSecretRequest, Secret, SecretStore};
 use dapr_pluggable::settings::Rules;
 use dapr_pluggable::socket::SocketsFolder;
 use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
-use dapr_pluggable::{Blocks, Component, Error, InstanceId, Result, Server, Serving, async_trait};
+use dapr_pluggable::{
+    Blocks, Component, Error, ErrorKind, InstanceId, Result, Server, Serving, async_trait,
+};
 use dapr_pluggable_host::{Catalogue, Host, Running};
 use dapr_pluggable_testbed::socket_folder;
 use futures::future::BoxFuture;
@@ -32,7 +34,8 @@ impl Journal {
     }
 
     /// A component of all five blocks. Its metadata `failInit` is the text of an error, `hang` makes its Init last for
-    /// ever, `hangClose` its end. The first two concern one block alone where `only` names it.
+    /// ever, `hangClose` its end, `busy` is how many of its Inits fail for a passing reason. The first two concern one
+    /// block alone where `only` names it.
     pub(crate) fn blocks(&self) -> Blocks {
         self.state_store()
             .pubsub_with(Rules::Lenient, self.open("pubsub"))
@@ -82,6 +85,16 @@ impl Recorded {
         if concerned && settings.contains_key("hang") {
             let _given_up = GivenUp(&journal, &name);
             std::future::pending::<()>().await;
+        }
+        let begun = format!("open {name}");
+        let inits = journal
+            .events()
+            .iter()
+            .filter(|event| **event == begun)
+            .count();
+        let busy = settings.get("busy").map_or(0, |busy| busy.parse().unwrap());
+        if inits <= busy {
+            return Err(Error::new(ErrorKind::Unavailable, "no backend yet"));
         }
         if let Some(text) = settings.get("failInit").filter(|_| concerned) {
             return Err(Error::invalid_settings(text.as_str()));

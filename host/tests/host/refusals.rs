@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable_testbed::within;
+use tokio::time::Instant;
 
 use super::harness::{Journal, Place, component, open_names, waiting};
 
@@ -77,12 +78,37 @@ async fn ignored_errors_leave_the_others() {
     running.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_a_passing_reason_is_tried_again_later_and_later() {
+    let ignore = "ignoreErrors: true";
+    let yaml = [
+        component("busy", "state.rec", ignore, &[("busy", "\"3\"")]),
+        component("bad", "state.rec", ignore, &[("failInit", "no such host")]),
+    ];
+    let journal = Journal::default();
+    let place = Place::new(&yaml.concat());
+    let running = place.start(&journal).await.unwrap();
+    let begun = Instant::now();
+    assert!(waiting(&running)[1].1.contains("no backend yet"));
+    let mut changes = running.registry().watch();
+    let opened = changes.wait_for(|components| components.state_store("busy").is_some());
+    within("another Init", opened).await.unwrap();
+    // After pauses of 2, 4 and 8 seconds, each up to the next look.
+    let lasted = begun.elapsed();
+    assert!((14..=20).contains(&lasted.as_secs()), "{lasted:?}");
+    let events = journal.events();
+    let inits = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!(inits("open state busy"), 4);
+    assert_eq!(inits("open state bad"), 1);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn an_init_that_takes_too_long_is_given_up() {
     let yaml = component("slow", "state.rec", "initTimeout: 100ms", &[("hang", "")]);
     let place = Place::new(&yaml);
     let journal = Journal::default();
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let start = within("the start to give up", place.start(&journal)).await;
     let error = start.unwrap_err();
     assert!(started.elapsed() >= Duration::from_millis(100));
