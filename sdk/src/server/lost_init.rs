@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(super) use self::daprd::Sidecar;
-use self::daprd::hang_up;
+use self::daprd::{hang_up, is_another};
 use super::core::{Peer, PeerId};
 use super::peers::Peers;
 use crate::component::Block;
@@ -39,7 +39,8 @@ pub enum OnLostInit {
     /// to a process named `daprd` in our own pid namespace, and to each once; to others as [`None`](Self::None).
     Hup,
     /// Ask the runtime to stop, by `POST /v1.0/shutdown` to its HTTP port (`DAPR_HTTP_PORT`, else 3500), so that
-    /// whoever watches over it starts it again.
+    /// whoever watches over it starts it again. Where the peer is known to be another process than `daprd`, as
+    /// [`None`](Self::None).
     Shutdown,
 }
 
@@ -176,6 +177,7 @@ impl LostInit {
                     self.log_once(hint);
                 }
             }
+            OnLostInit::Shutdown if is_another(peer) => self.log_once(hint),
             OnLostInit::Shutdown => self.shut_down(hint),
         }
     }

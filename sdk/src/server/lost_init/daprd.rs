@@ -16,6 +16,7 @@ use super::super::core::PeerId;
 /// How long the sidecar may take to answer.
 const ANSWER_CAP: Duration = Duration::from_secs(5);
 const DEFAULT_PORT: u16 = 3500;
+const PROCESS_NAME: &str = "daprd";
 
 /// Sends `SIGHUP` to a peer that is a `daprd` of our own pid namespace. Says whether it did.
 #[cfg(target_os = "linux")]
@@ -51,18 +52,29 @@ pub(super) fn hang_up(_: PeerId) -> bool {
     false
 }
 
+/// Whether a peer is known to be no `daprd`: a tool that calls by hand, say. Of a peer in another pid namespace nothing
+/// is known.
+pub(super) fn is_another(peer: PeerId) -> bool {
+    let PeerId::Process(id) = peer else {
+        return false;
+    };
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"));
+    status.is_ok_and(|status| field(&status, "Name") != Some(PROCESS_NAME))
+}
+
 /// Whether a process is named `daprd` and lives in our pid namespace: one in a nested namespace has an id there, too.
 #[cfg(target_os = "linux")]
 fn is_daprd(id: i32) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) else {
         return false;
     };
-    let field = |name: &str| {
-        let mut fields = status.lines().filter_map(|line| line.split_once(':'));
-        fields.find_map(|(key, value)| (key == name).then_some(value.trim()))
-    };
-    field("Name") == Some("daprd")
-        && field("NSpid").is_some_and(|ids| ids.split_whitespace().count() == 1)
+    field(&status, "Name") == Some(PROCESS_NAME)
+        && field(&status, "NSpid").is_some_and(|ids| ids.split_whitespace().count() == 1)
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+    fields.find_map(|(key, value)| (key == name).then_some(value.trim()))
 }
 
 /// The sidecar of this process, by its HTTP API.

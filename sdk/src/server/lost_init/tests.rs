@@ -149,7 +149,7 @@ async fn the_sidecar_is_asked_to_stop_until_it_agrees() {
         Sidecar::new(port, token),
         Arc::default(),
     );
-    let peer = peer(PeerId::Process(1));
+    let peer = peer(PeerId::Connection(1));
     call(&lost_init, &peer);
     call(&lost_init, &peer);
     let (head, stream) = request(&sidecar).await;
@@ -174,6 +174,21 @@ async fn the_sidecar_is_asked_to_stop_until_it_agrees() {
 }
 
 #[tokio::test]
+async fn another_process_does_not_stop_the_sidecar() {
+    let (lost_init, _) = lost_init(OnLostInit::Shutdown);
+    let mut other = process("not-daprd").await;
+    call(&lost_init, &peer_of(&other));
+    assert!(lost_init.tasks.is_empty());
+    assert!(lost_init.hinted.load(Ordering::Relaxed));
+    let mut daprd = process("daprd").await;
+    call(&lost_init, &peer_of(&daprd));
+    assert!(!lost_init.tasks.is_empty());
+    lost_init.stop().await;
+    assert!(ended(&mut other).await.success());
+    assert!(ended(&mut daprd).await.success());
+}
+
+#[tokio::test]
 async fn a_sidecar_that_does_not_answer_does_not_hold_up_a_stop() {
     let sidecar = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = sidecar.local_addr().unwrap().port();
@@ -182,7 +197,7 @@ async fn a_sidecar_that_does_not_answer_does_not_hold_up_a_stop() {
         Sidecar::new(port, None),
         Arc::default(),
     );
-    call(&lost_init, &peer(PeerId::Process(1)));
+    call(&lost_init, &peer(PeerId::Connection(1)));
     let (_, _unanswered) = request(&sidecar).await;
     lost_init.stop().await;
     assert!(lost_init.tasks.is_empty());
