@@ -65,7 +65,7 @@ impl ComponentResource {
 }
 
 /// One entry of `spec.metadata`. Its value stands there, in a secret store or in an environment variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Property {
     /// The name, as the component gets it.
     pub name: String,
@@ -75,6 +75,18 @@ pub struct Property {
     pub secret: Option<SecretKeyRef>,
     /// `envRef`.
     pub env: Option<String>,
+}
+
+/// Says whether there is a value, and not which: it may be a password.
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Property")
+            .field("name", &self.name)
+            .field("value", &self.value.as_ref().map(|_| format_args!("…")))
+            .field("secret", &self.secret)
+            .field("env", &self.env)
+            .finish()
+    }
 }
 
 /// A value in a secret store.

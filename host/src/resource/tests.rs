@@ -341,3 +341,16 @@ fn what_is_no_regular_file_is_passed_over() {
     assert_eq!(names(&resources), ["st", "linked"]);
     assert_eq!(resources.problems, []);
 }
+
+#[test]
+fn debug_output_shows_no_value() {
+    let property = Property {
+        name: "redisPassword".to_owned(),
+        value: Some("open sesame".to_owned()),
+        secret: None,
+        env: None,
+    };
+    let shown = format!("{property:?}");
+    assert!(shown.contains("redisPassword"), "{shown}");
+    assert!(!shown.contains("sesame"), "{shown}");
+}
