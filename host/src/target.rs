@@ -82,7 +82,11 @@ impl Target {
             version,
             ..
         } = identity;
-        let incorrect = || Error::invalid_settings(format!("incorrect type {component_type}"));
+        let incorrect = || {
+            Error::invalid_settings(format!(
+                "incorrect type {component_type}: expected a building block and a name, such as state.memory"
+            ))
+        };
         let (prefix, name) = component_type.split_once('.').ok_or_else(incorrect)?;
         if OTHER_CATEGORIES.contains(&prefix) {
             return Ok(Self::NotHere);
@@ -144,13 +148,19 @@ mod tests {
     }
 
     #[test]
+    fn a_type_of_no_building_block_is_refused_with_what_was_expected() {
+        for component_type in ["State.Golden", "memory", "state", "state.", "", "queue.x"] {
+            let error = target(component_type, "v1").unwrap_err();
+            let expected = format!(
+                "incorrect type {component_type}: expected a building block and a name, such as state.memory"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
     fn the_rest_is_refused_in_daprs_words() {
         for (component_type, version, expected) in [
-            ("State.Golden", "v1", "incorrect type State.Golden"),
-            ("state", "v1", "incorrect type state"),
-            ("state.", "v1", "incorrect type state."),
-            ("", "", "incorrect type "),
-            ("queue.x", "v1", "incorrect type queue.x"),
             ("state.x", "v2", "couldn't find state store state.x/v2"),
             ("pubsub.x", "1", "couldn't find message bus pubsub.x/1"),
             ("bindings.x", "v2", "couldn't find binding bindings.x/v2"),

@@ -223,7 +223,7 @@ impl Error {
     pub fn unsupported(what: impl fmt::Display) -> Self {
         Self::new(
             ErrorKind::Unsupported,
-            format!("{what} is not supported by this component"),
+            format!("{what}: not supported by this component"),
         )
     }
 
