@@ -140,7 +140,7 @@ pub async fn serve(servers: impl IntoIterator<Item = Server>) -> Result<ExitCode
         serving = Serving::start(servers) => serving?,
     };
     let signal = signals.next().await;
-    tracing::info!(%signal, "stopping");
+    tracing::info!(%signal, "stopping; a second signal ends it at once");
     tokio::select! {
         biased;
         second = signals.next() => {

@@ -127,15 +127,16 @@ impl Target {
             .wire()
             .map_or_else(|| error.kind().grpc_code(), |status| status.code);
         let mut text = match error.to_string() {
-            named if named.starts_with(what) => format!("{}: {named}", code_name(code)),
-            unnamed => format!("{}: {what}: {unnamed}", code_name(code)),
+            named if named.starts_with(what) => named,
+            unnamed => format!("{what}: {unnamed}"),
         };
         if *error.kind() == ErrorKind::NotOpened && self.properties.is_none() {
             let instance = self.instance.as_str();
-            text.push_str(&format!(
-                " (nobody has opened the instance {instance:?}: --init or --metadata KEY=VALUE does)"
-            ));
+            text = format!(
+                "nobody has opened the instance {instance:?}: add --init, or --metadata KEY=VALUE, to open it first ({text})"
+            );
         }
+        let text = format!("{}: {text}", code_name(code));
         let exit = match error.kind() {
             ErrorKind::NotFound => exit::NOTHING,
             _ => exit::FAILED,

@@ -118,6 +118,12 @@ impl Announcement {
             let waits = paint.yellow("not ready");
             line(&format!("  {name}  {component_type}  {waits}: {reason}"));
         }
+        if self.components.is_empty() && self.waiting.is_empty() {
+            let none = paint.yellow("no components");
+            line(&format!(
+                "  {none}: no resource file has one for this application that can be used; the log says more"
+            ));
+        }
         if let Some(data) = &self.data_dir {
             line(&format!("  data is in {}", data.display()));
         }

@@ -403,6 +403,18 @@ async fn an_application_can_ask_for_the_end() {
 }
 
 #[tokio::test]
+async fn resources_without_a_component_are_noticed() {
+    let folder = resources("kind: component\n");
+    let path = text(folder.path());
+    let mut command = pluggable(["run", "--dapr-http-port=0", "--resources-path", path]);
+    command.env("DAPR_COMPONENTS_SOCKETS_FOLDER", "/nowhere/at/all");
+    let mut process = Process::spawn(&mut command);
+    process.says("no components").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.code().await, 0, "{}", process.log());
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_resources_is_named() {
     let missing = run([
         "run",
