@@ -7,7 +7,7 @@ mod pubsub;
 mod receive;
 mod secret;
 mod state;
-mod target;
+pub(crate) mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,8 +1,9 @@
-//! The program `pluggable`: runs, serves, inspects and calls Dapr pluggable components.
+//! The program `pluggable`: runs, serves, inspects, calls and measures Dapr pluggable components.
 //!
 //! One file a verb; what several verbs need has a file of its own: the [`catalogue`] of ready-made components,
 //! [`beside`] for the COMMAND that runs beside what a verb serves, and [`exit`] for the codes that a verb ends with.
 
+mod bench;
 mod beside;
 mod call;
 mod catalogue;
@@ -34,6 +35,7 @@ enum Verb {
     Serve(serve::Arguments),
     Inspect(inspect::Arguments),
     Call(call::Arguments),
+    Bench(bench::Arguments),
     Health(health::Arguments),
 }
 
@@ -43,6 +45,8 @@ Examples:
   pluggable serve memory                    serve a component where daprd looks for it
   pluggable inspect                         what daprd finds there
   pluggable call --socket /tmp/dapr-components-sockets/memory.sock --init state set greeting hello
+  pluggable bench --socket /tmp/dapr-components-sockets/memory.sock
+                                            how fast it is
   pluggable health --wait 30s memory        wait until it answers
 
 Exit codes:
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
             Verb::Serve(arguments) => serve::run(arguments).await,
             Verb::Inspect(arguments) => inspect::run(arguments).await,
             Verb::Call(arguments) => call::run(arguments).await,
+            Verb::Bench(arguments) => bench::run(arguments).await,
             Verb::Health(arguments) => health::run(arguments).await,
         }
     });

@@ -122,7 +122,7 @@ impl Target {
     }
 
     /// An error as people see it.
-    pub(super) fn explain(&self, what: &str, error: &Error) -> anyhow::Error {
+    pub(crate) fn explain(&self, what: &str, error: &Error) -> anyhow::Error {
         let code = error
             .wire()
             .map_or_else(|| error.kind().grpc_code(), |status| status.code);

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bench;
 mod call;
 mod health;
 mod help;

@@ -1,0 +1,200 @@
+//! The verb `bench`: load on a state store behind a socket, in any language, and what it makes of it.
+
+mod load;
+mod plan;
+mod report;
+mod server;
+mod tally;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::Args;
+use dapr_pluggable::{InstanceId, Metadata};
+use tokio::time::{Instant, sleep_until};
+
+use self::load::{Crew, Window};
+use self::plan::{Operation, Plan};
+use self::report::Report;
+use self::server::ServerProcess;
+use crate::call::target::Target;
+use crate::exit::{self, Failure};
+use crate::output::{self, Output, OutputArgs, Paint};
+use crate::progress;
+use crate::values::{duration, entry};
+
+/// The instance that is opened where none is named: no runtime has one of that name.
+const INSTANCE: &str = "pluggable-bench";
+/// How much of the duration the load runs before anything counts.
+const WARM_UP: f64 = 0.2;
+const LONGEST_WARM_UP: Duration = Duration::from_secs(2);
+
+const EXAMPLES: &str = "\
+Examples:
+  pluggable bench --socket memory.sock      gets, one connection as a runtime has it, 64 in flight
+  pluggable bench --socket memory.sock --in-flight 1
+                                            how long one call takes
+  pluggable bench --socket sqlite.sock --metadata connectionString=data.db \\
+      --operation update --value-size 1024
+  pluggable bench --socket redis.sock --connections 4 --output json | jq .operations_per_second
+
+Exit codes:
+  0    measured
+  1    failed, or some operations did
+  2    wrong command line";
+
+/// Measure a state store under load: operations per second, latency, the server's CPU time
+///
+/// It opens an instance of its own, writes the keys, and removes them afterwards. Each call in flight is followed by the
+/// next one as soon as it is answered.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The component's socket
+    #[arg(long, value_name = "FILE")]
+    socket: PathBuf,
+    /// What is done again and again; update is a get, then a set with the etag that it gave, counted as one
+    #[arg(long, value_name = "OPERATION", value_enum, default_value = "get")]
+    operation: Operation,
+    /// Connections
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    connections: u32,
+    /// Calls in flight on each connection
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    in_flight: u32,
+    /// How long to measure, after a warm-up of a fifth of it (2 s at most)
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    duration: Duration,
+    /// The size of a value, which is JSON text, in bytes
+    #[arg(long, value_name = "BYTES", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=(60 << 20)))]
+    value_size: u32,
+    /// How many keys; for updates at least one for each call in flight
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    keys: u32,
+    /// The instance that is opened; not one that a runtime uses
+    #[arg(long, value_name = "NAME", default_value = INSTANCE)]
+    instance: String,
+    /// Open it with this, an entry of spec.metadata; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
+    metadata: Vec<(String, String)>,
+    /// The process whose CPU time is measured [default: the one that listens on the socket]
+    #[arg(long, value_name = "PID")]
+    server_pid: Option<u32>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let plan = arguments.plan()?;
+    let server = arguments.server().await?;
+    let target = arguments.target(Some(arguments.metadata.iter().cloned().collect()));
+    let store = target.state_store().await?;
+    let keys = plan.keys();
+    let loading = load::write(&*store, &keys, &plan.value);
+    let measured = match progress::shown("writing the keys", loading).await {
+        Ok(()) => arguments.measure(&plan, &keys, server).await,
+        Err(error) => Err(target.explain("write the keys", &error)),
+    };
+    let removing = load::remove(&*store, &keys);
+    if let Err(error) = progress::shown("removing the keys", removing).await {
+        output::note(&format!("some keys stay: {error}"));
+    }
+    let report = measured?;
+    match arguments.output.output {
+        Output::Text => output::print(report.text(&plan, Paint::for_stdout()))?,
+        Output::Json => output::print_json(&report)?,
+    }
+    for (text, count) in report.failures() {
+        output::note(&format!("error: {text} ({count} times)"));
+    }
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::FAILED)
+    })
+}
+
+impl Arguments {
+    fn plan(&self) -> Result<Plan> {
+        let slots = self.connections.saturating_mul(self.in_flight);
+        if self.duration.is_zero() {
+            return Err(Failure::usage("--duration must be longer than nothing").into());
+        }
+        if self.operation == Operation::Update && self.keys < slots {
+            let text = format!(
+                "--keys {} is too few: updates need a key for each of the {slots} calls in flight",
+                self.keys
+            );
+            return Err(Failure::usage(text).into());
+        }
+        Ok(Plan {
+            operation: self.operation,
+            connections: self.connections,
+            in_flight: self.in_flight,
+            duration: self.duration,
+            key_prefix: format!("{}||{}-", self.instance, std::process::id()),
+            key_count: self.keys,
+            value: plan::value(self.value_size),
+        })
+    }
+
+    /// The process to measure; `None` when it is in a pid namespace that this one cannot see.
+    async fn server(&self) -> Result<Option<ServerProcess>> {
+        if let Some(pid) = self.server_pid {
+            let server = ServerProcess::new(pid);
+            server
+                .cpu_time()
+                .with_context(|| format!("measure process {pid}"))?;
+            return Ok(Some(server));
+        }
+        let listening = ServerProcess::behind(&self.socket).await;
+        let server = listening.filter(|server| server.cpu_time().is_ok());
+        Ok(server)
+    }
+
+    /// The instance: opened with properties, or as it was opened before.
+    fn target(&self, properties: Option<Metadata>) -> Target {
+        Target {
+            socket: self.socket.clone(),
+            instance: InstanceId::new(self.instance.as_str()),
+            properties,
+            timeout: None,
+            output: self.output.output,
+        }
+    }
+
+    async fn measure(
+        &self,
+        plan: &Plan,
+        keys: &[String],
+        server: Option<ServerProcess>,
+    ) -> Result<Report> {
+        let mut crew = Crew::gather(plan, keys, || self.target(None)).await?;
+        let warm_up = plan.duration.mul_f64(WARM_UP).min(LONGEST_WARM_UP);
+        let start = Instant::now() + warm_up;
+        let window = Window {
+            start: start.into_std(),
+            end: (start + plan.duration).into_std(),
+        };
+        crew.start(window);
+        let cpu = async {
+            let server = server?;
+            sleep_until(window.start.into()).await;
+            let before = server.cpu_time();
+            sleep_until(window.end.into()).await;
+            server.cpu_time().ok()?.checked_sub(before.ok()?)
+        };
+        let both = async { tokio::join!(crew.end(), cpu) };
+        let (tally, cpu) = progress::shown("measuring", both).await;
+        let tally = tally.context("put the load on")?;
+        if tally.operations() == 0 && tally.errors() == 0 {
+            return Err(anyhow!(
+                "no operation ended within {:?}: give more --duration",
+                plan.duration
+            ));
+        }
+        Ok(Report::new(&tally, plan.duration, cpu))
+    }
+}

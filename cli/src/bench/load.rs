@@ -1,0 +1,270 @@
+//! The load: threads that keep calls in flight, each call followed by the next.
+//!
+//! Each thread has a runtime of its own, and connections that live on it. So the side that measures costs as little as it can,
+//! and its calls do not move between threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use bytes::Bytes;
+use dapr_pluggable::state::{DeleteRequest, Etag, GetRequest, SetRequest, StateStore};
+use dapr_pluggable::{Error, ErrorKind};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout, timeout_at};
+
+use super::plan::{Operation, Plan};
+use super::tally::Tally;
+use crate::call::target::Target;
+
+/// How many keys are written or removed at the same time.
+const AT_ONCE: usize = 64;
+/// How long an answer may take once nothing more is asked, and while keys are written or removed.
+const ANSWER_CAP: Duration = Duration::from_secs(30);
+/// Who failed waits a little: a server that is gone would make it run idle.
+const AFTER_FAILURE: Duration = Duration::from_millis(10);
+
+/// When operations count: those that end in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) start: Instant,
+    pub(super) end: Instant,
+}
+
+/// Writes the value of every key.
+pub(super) async fn write(
+    store: &dyn StateStore,
+    keys: &[String],
+    value: &Bytes,
+) -> Result<(), Error> {
+    let writes = keys
+        .iter()
+        .map(|key| Ok(answered(store.set(SetRequest::new(key, value.clone())))));
+    stream::iter(writes)
+        .try_for_each_concurrent(AT_ONCE, |write| write)
+        .await
+}
+
+/// Removes every key, also after one that failed.
+pub(super) async fn remove(store: &dyn StateStore, keys: &[String]) -> Result<(), Error> {
+    let mut removals = stream::iter(keys)
+        .map(|key| answered(store.delete(DeleteRequest::new(key))))
+        .buffer_unordered(AT_ONCE);
+    let mut outcome = Ok(());
+    while let Some(removed) = removals.next().await {
+        outcome = outcome.and(removed);
+    }
+    outcome
+}
+
+async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(ANSWER_CAP, call).await.unwrap_or_else(|_| {
+        let text = format!("no answer within {ANSWER_CAP:?}");
+        Err(Error::new(ErrorKind::TimedOut, text))
+    })
+}
+
+/// The threads, connected and ready.
+pub(super) struct Crew {
+    threads: Vec<JoinHandle<Result<Tally>>>,
+    begin: watch::Sender<Option<Window>>,
+}
+
+impl Crew {
+    /// Makes as many threads as there are connections, or processors if those are fewer, and connects.
+    pub(super) async fn gather(
+        plan: &Plan,
+        keys: &[String],
+        target: impl Fn() -> Target,
+    ) -> Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = processors.min(plan.connections as usize);
+        let (begin, began) = watch::channel(None);
+        let mut threads = Vec::new();
+        let mut connected = Vec::new();
+        for number in 0..count {
+            let connections = (number..plan.connections as usize).step_by(count);
+            let share = Share {
+                target: target(),
+                connections: connections
+                    .map(|connection| slots(plan, connection, keys))
+                    .collect(),
+                began: began.clone(),
+            };
+            let (sender, receiver) = oneshot::channel();
+            connected.push(receiver);
+            threads.push(tokio::task::spawn_blocking(move || {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                runtime
+                    .context("start a runtime")?
+                    .block_on(share.run(sender))
+            }));
+        }
+        for connection in connected {
+            connection.await.context("start the load")??;
+        }
+        Ok(Self { threads, begin })
+    }
+
+    /// Begins the load, which ends with the window.
+    pub(super) fn start(&mut self, window: Window) {
+        self.begin.send_replace(Some(window));
+    }
+
+    /// What came of all operations.
+    pub(super) async fn end(self) -> Result<Tally> {
+        let mut all = Tally::new()?;
+        for thread in self.threads {
+            all.add(thread.await.context("wait for a thread")??)?;
+        }
+        Ok(all)
+    }
+}
+
+/// What one thread does.
+struct Share {
+    target: Target,
+    /// The calls in flight on each connection.
+    connections: Vec<Vec<Slot>>,
+    began: watch::Receiver<Option<Window>>,
+}
+
+impl Share {
+    async fn run(mut self, connected: oneshot::Sender<Result<()>>) -> Result<Tally> {
+        let mut lanes = Vec::new();
+        for slots in self.connections {
+            match self.target.state_store().await {
+                Ok(store) => lanes.extend(slots.into_iter().map(|slot| Lane {
+                    store: Arc::clone(&store),
+                    slot,
+                })),
+                Err(error) => {
+                    // Whoever waits for it tells people; without anybody there is nobody to tell.
+                    let _ = connected.send(Err(error));
+                    return Tally::new();
+                }
+            }
+        }
+        let _ = connected.send(Ok(()));
+        let window = self.began.wait_for(Option::is_some).await;
+        let window = window.ok().and_then(|window| *window);
+        let window = window.ok_or_else(|| anyhow!("the load was called off"))?;
+        let book = Mutex::new((Tally::new()?, lanes.len() as u64));
+        let target = &self.target;
+        let working = lanes.iter_mut().map(|lane| lane.run(window, target, &book));
+        let cap = window.end + ANSWER_CAP;
+        // What has no answer by then is in the book.
+        let _ = timeout_at(cap.into(), join_all(working)).await;
+        let (mut tally, unanswered) = book.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if unanswered > 0 {
+            tally.failed(format!("no answer within {ANSWER_CAP:?}"), unanswered);
+        }
+        Ok(tally)
+    }
+}
+
+/// What came of the operations, and how many lanes still work.
+type Book = Mutex<(Tally, u64)>;
+
+/// One call in flight, on its connection.
+struct Lane {
+    store: Arc<dyn StateStore>,
+    slot: Slot,
+}
+
+impl Lane {
+    async fn run(&mut self, window: Window, target: &Target, book: &Book) {
+        let mut begun = Instant::now();
+        while begun < window.end {
+            let outcome = self.slot.operate(&*self.store).await;
+            let ended = Instant::now();
+            let counts = (window.start..=window.end).contains(&ended);
+            match outcome {
+                Ok(()) if counts => note(book, |tally, _| tally.succeeded(ended - begun)),
+                Ok(()) => {}
+                Err(error) => {
+                    let text = target.explain(self.slot.name(), &error).to_string();
+                    note(book, |tally, _| tally.failed(text, 1));
+                    sleep(AFTER_FAILURE).await;
+                }
+            }
+            begun = Instant::now();
+        }
+        note(book, |_, working| *working -= 1);
+    }
+}
+
+fn note(book: &Book, act: impl FnOnce(&mut Tally, &mut u64)) {
+    let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+    let (tally, working) = &mut *book;
+    act(tally, working);
+}
+
+/// What one call in flight does, and its keys.
+struct Slot {
+    operation: Operation,
+    keys: Vec<String>,
+    next: usize,
+    value: Bytes,
+}
+
+/// The calls in flight on one connection.
+fn slots(plan: &Plan, connection: usize, keys: &[String]) -> Vec<Slot> {
+    let count = plan.in_flight as usize;
+    let numbers = (0..count).map(|number| connection * count + number);
+    numbers
+        .map(|number| Slot {
+            operation: plan.operation,
+            keys: plan.keys_of(number, keys),
+            next: 0,
+            value: plan.value.clone(),
+        })
+        .collect()
+}
+
+impl Slot {
+    fn name(&self) -> &'static str {
+        match self.operation {
+            Operation::Get => "get",
+            Operation::Set => "set",
+            Operation::Update => "update",
+        }
+    }
+
+    async fn operate(&mut self, store: &dyn StateStore) -> Result<(), Error> {
+        let Some(key) = self.keys.get(self.next) else {
+            return Err(Error::internal("there is no key"));
+        };
+        self.next = (self.next + 1) % self.keys.len();
+        let write = || SetRequest::new(key, self.value.clone());
+        match self.operation {
+            Operation::Get => self.read(store, key).await.map(drop),
+            Operation::Set => store.set(write()).await,
+            Operation::Update => {
+                let etag = self.read(store, key).await?;
+                if etag.is_none() {
+                    let text = format!("the value of {key:?} came without an etag");
+                    return Err(Error::internal(text));
+                }
+                let mut request = write();
+                request.etag = etag;
+                store.set(request).await
+            }
+        }
+    }
+
+    /// Reads a value and checks that it is the one written.
+    async fn read(&self, store: &dyn StateStore, key: &str) -> Result<Option<Etag>, Error> {
+        match store.get(GetRequest::new(key)).await? {
+            Some(entry) if entry.value == self.value => Ok(entry.etag),
+            Some(_) => Err(Error::internal(format!(
+                "the value of {key:?} is not the one that was written"
+            ))),
+            None => Err(Error::internal(format!("the value of {key:?} is gone"))),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is measured: the operation, the keys and the value, and who has which keys.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+
+/// What a call in flight does again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Operation {
+    /// Read a value
+    Get,
+    /// Write a value
+    Set,
+    /// Read a value, then write with its etag
+    Update,
+}
+
+/// One measurement.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(super) operation: Operation,
+    pub(super) connections: u32,
+    /// On each connection.
+    pub(super) in_flight: u32,
+    pub(super) duration: Duration,
+    pub(super) key_prefix: String,
+    pub(super) key_count: u32,
+    pub(super) value: Bytes,
+}
+
+impl Plan {
+    /// The keys, of this run alone.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let prefix = &self.key_prefix;
+        (0..self.key_count)
+            .map(|index| format!("{prefix}{index}"))
+            .collect()
+    }
+
+    /// How many calls are in flight, over all connections.
+    pub(super) fn slots(&self) -> usize {
+        self.connections as usize * self.in_flight as usize
+    }
+
+    /// The keys of one of the calls in flight. No two share a key unless there are too few.
+    pub(super) fn keys_of(&self, slot: usize, keys: &[String]) -> Vec<String> {
+        let own: Vec<String> = keys
+            .iter()
+            .skip(slot)
+            .step_by(self.slots())
+            .cloned()
+            .collect();
+        if own.is_empty() {
+            let shared = keys.iter().cycle().nth(slot);
+            return shared.cloned().into_iter().collect();
+        }
+        own
+    }
+}
+
+/// A value of so many bytes: JSON text, as most values are.
+pub(super) fn value(size: u32) -> Bytes {
+    let size = size as usize;
+    let text = match size.checked_sub(2) {
+        Some(inner) => format!("\"{}\"", "v".repeat(inner)),
+        None => "7".repeat(size),
+    };
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn plan(key_count: u32) -> Plan {
+        Plan {
+            operation: Operation::Update,
+            connections: 2,
+            in_flight: 3,
+            duration: Duration::from_secs(1),
+            key_prefix: "k".to_owned(),
+            key_count,
+            value: value(1),
+        }
+    }
+
+    #[test]
+    fn every_key_has_one_owner() {
+        for count in [6, 7, 100] {
+            let plan = plan(count);
+            let keys = plan.keys();
+            let owned: Vec<String> = (0..plan.slots())
+                .flat_map(|slot| plan.keys_of(slot, &keys))
+                .collect();
+            assert_eq!(owned.len(), keys.len());
+            assert_eq!(owned.iter().collect::<BTreeSet<_>>().len(), keys.len());
+        }
+    }
+
+    #[test]
+    fn few_keys_are_shared() {
+        let plan = plan(2);
+        let keys = plan.keys();
+        for slot in 0..plan.slots() {
+            assert_eq!(plan.keys_of(slot, &keys), [format!("k{}", slot % 2)]);
+        }
+    }
+
+    #[test]
+    fn values_are_json_of_their_size() {
+        for size in [1, 2, 3, 256] {
+            let value = value(size);
+            assert_eq!(value.len(), size as usize);
+            serde_json::from_slice::<serde_json::Value>(&value).unwrap();
+        }
+    }
+}
