@@ -31,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   {program}                                        serve, where daprd looks by default
   {program} --sockets-folder /run/components       serve elsewhere
+  {program} --as mine                              as mine.sock, and the types state.mine and so on
   {program} --http-listen 0.0.0.0:8080             with /livez, /readyz and /metrics
   {program} health --wait 30s                      wait until it is served
 
@@ -78,6 +79,14 @@ impl Server {
 struct Arguments {
     #[command(subcommand)]
     verb: Option<Verb>,
+    /// Serve under another name: OTHER.sock, and the types state.OTHER, pubsub.OTHER and so on
+    #[arg(
+        long = "as",
+        value_name = "OTHER",
+        env = "PLUGGABLE_AS",
+        hide_env_values = true
+    )]
+    other_name: Option<String>,
     #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
@@ -110,10 +119,21 @@ impl Arguments {
         command = command
             .after_help(EXAMPLES.replace("{program}", &program))
             .name(program);
-        Self::from_arg_matches(&command.try_get_matches()?)
+        let arguments = Self::from_arg_matches(&command.clone().try_get_matches()?)?;
+        if arguments.other_name.is_some() && servers.len() != 1 {
+            let text = "--as renames one component, and this program has several";
+            return Err(command.error(clap::error::ErrorKind::ArgumentConflict, text));
+        }
+        Ok(arguments)
     }
 
-    async fn obey(self, servers: Vec<Server>) -> Result<ExitCode> {
+    async fn obey(self, mut servers: Vec<Server>) -> Result<ExitCode> {
+        if let Some(name) = self.other_name {
+            servers = servers
+                .into_iter()
+                .map(|server| server.renamed(name.clone()))
+                .collect();
+        }
         if let Some(Verb::Health(health)) = self.verb {
             let names: Vec<&str> = servers.iter().map(Server::name).collect();
             health.run(&names).await?;

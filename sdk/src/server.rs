@@ -139,6 +139,12 @@ impl Server {
     }
 
     #[cfg(feature = "program")]
+    pub(crate) fn renamed(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    #[cfg(feature = "program")]
     pub(crate) fn own_version(&self) -> Option<&str> {
         self.options.version.as_deref()
     }

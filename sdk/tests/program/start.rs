@@ -36,6 +36,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "start::two_servers_share_a_process",
             two_servers_share_a_process,
         ),
+        trial(
+            "start::a_component_can_have_another_name",
+            a_component_can_have_another_name,
+        ),
         trial("start::all_start_or_none", all_start_or_none),
         trial(
             "start::a_wrong_command_line_is_explained",
@@ -207,6 +211,36 @@ async fn two_servers_share_a_process() {
     program.signal(Signal::TERM);
     assert_eq!(program.code().await, 0);
     assert_eq!(names(&folder), [""; 0]);
+}
+
+async fn a_component_can_have_another_name() {
+    let folder = socket_folder();
+    let mut by_flag = command("patient");
+    by_flag.arg("--as=flagged");
+    let mut by_environment = command("patient");
+    by_environment.env("PLUGGABLE_AS", "surrounded");
+    let mut programs = Vec::new();
+    for (command, name) in [(by_flag, "flagged"), (by_environment, "surrounded")] {
+        let mut command = command;
+        let program = Process::spawn(command.arg("--sockets-folder").arg(folder.path()));
+        program.says(&format!("types=\"state.{name}\"")).await;
+        programs.push(program);
+    }
+    let mut sockets = names(&folder);
+    sockets.sort();
+    assert_eq!(sockets, ["flagged.sock", "surrounded.sock"]);
+    let mut health = command("patient");
+    health
+        .env("PLUGGABLE_AS", "surrounded")
+        .args(["health", "--sockets-folder"])
+        .arg(folder.path());
+    let mut health = Process::spawn(&mut health);
+    assert_eq!(health.code().await, 0, "{}", health.log());
+    assert!(health.log().contains("surrounded.sock"), "{}", health.log());
+
+    let mut both = Process::spawn(command("patient,other").arg("--as=one"));
+    assert_eq!(both.code().await, 2, "{}", both.log());
+    assert!(both.log().contains("--as renames one"), "{}", both.log());
 }
 
 async fn all_start_or_none() {
