@@ -1,5 +1,6 @@
 //! A client of HTTP/1.1 that sends what it is told and shows what it gets, byte for byte.
 
+use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -44,6 +45,16 @@ impl HttpRequest {
     /// # Panics
     /// When nothing answers there.
     pub async fn send(&self, host: SocketAddr) -> HttpAnswer {
+        self.try_send(host)
+            .await
+            .unwrap_or_else(|error| panic!("no answer from {host}: {error}"))
+    }
+
+    /// Like [`send`](Self::send), where it may be that nothing answers.
+    ///
+    /// # Errors
+    /// Those of the connection, and [`InvalidData`](io::ErrorKind::InvalidData) for what is no answer.
+    pub async fn try_send(&self, host: SocketAddr) -> io::Result<HttpAnswer> {
         let mut bytes = format!(
             "{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
             self.method, self.target
@@ -58,15 +69,16 @@ impl HttpRequest {
         let mut bytes = bytes.into_bytes();
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
 
-        let connection = TcpStream::connect(host).await;
-        let connection = connection.unwrap_or_else(|error| panic!("connect to {host}: {error}"));
+        let connection = TcpStream::connect(host).await?;
         let (mut reader, mut writer) = connection.into_split();
         let mut answer = Vec::new();
         // A server that refuses a request may end the connection before it has all of it.
         let (read, _written) =
             tokio::join!(reader.read_to_end(&mut answer), writer.write_all(&bytes));
-        HttpAnswer::parse(&answer)
-            .unwrap_or_else(|| panic!("no answer from {host}: {answer:?}, {read:?}"))
+        HttpAnswer::parse(&answer).ok_or_else(|| {
+            let text = format!("not an answer: {answer:?}, {read:?}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })
     }
 }
 

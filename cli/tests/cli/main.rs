@@ -4,6 +4,7 @@
 
 mod bench;
 mod call;
+mod daprd;
 mod health;
 mod help;
 mod inspect;
