@@ -11,6 +11,7 @@ mod command;
 mod deny;
 mod docs;
 mod lint;
+mod python;
 mod test;
 mod tidy;
 

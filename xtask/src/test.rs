@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command::{self, cargo, root};
+use crate::python;
 
 /// Where tests write down what they skip; `testbed::skip` has the other end.
 const SKIPPED: &str = "TEST_SKIPPED";
@@ -16,6 +17,7 @@ const SOAK: [(&str, &str); 2] = [("TEST_ROUNDS_FACTOR", "10"), ("PROPTEST_CASES"
 /// Installs what is missing, runs the tests and says what they skipped.
 pub(crate) fn run(soak: bool, arguments: &[String]) -> Result<()> {
     install("sqlite3", "sqlite3");
+    python::install();
     let skipped = root().join("target/skipped-tests");
     fs::create_dir_all(root().join("target"))?;
     fs::write(&skipped, "").with_context(|| format!("cannot write {}", skipped.display()))?;
