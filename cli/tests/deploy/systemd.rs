@@ -1,6 +1,9 @@
 //! The systemd unit.
 
+use std::process::Command;
 use std::time::Duration;
+
+use dapr_pluggable_testbed::skip;
 
 use crate::component::{check_grace, flag, seconds, start_ask_and_stop};
 use crate::files::{split, text};
@@ -65,5 +68,33 @@ fn it_has_no_more_rights_than_it_needs() {
         "RestrictNamespaces",
     ] {
         assert_eq!(value(key), "yes", "{key}");
+    }
+}
+
+#[test]
+fn systemd_understands_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("dapr-component-sqlite.service");
+    // The program must exist where the unit has it.
+    let own = text("systemd/dapr-component-sqlite.service")
+        .replace("/usr/local/bin/pluggable", env!("CARGO_BIN_EXE_pluggable"));
+    std::fs::write(&unit, own).unwrap();
+    let verify = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .arg(&unit)
+        .output();
+    match verify {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let ours: Vec<&str> = said
+                .lines()
+                .filter(|line| line.contains("dapr-component-sqlite.service"))
+                .collect();
+            assert!(ours.is_empty(), "{said}");
+        }
+        Err(error) => skip(
+            "systemd_understands_it",
+            &format!("systemd-analyze: {error}"),
+        ),
     }
 }

@@ -23,22 +23,30 @@ const USER: u32 = 65532;
 const SOCKETS: &str = "tmp/dapr-components-sockets";
 const DATA: &str = "var/lib/dapr-component";
 
-/// An instruction of the Dockerfile's last stage, with the lines that go on.
-fn instructions() -> Vec<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/Dockerfile");
-    let text = fs::read_to_string(path).unwrap().replace("\\\n", " ");
+/// A file of the project.
+fn text(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// The instructions of a stage of the Dockerfile, each as its name and the rest, with the lines that go on.
+fn stage(index: usize) -> Vec<(String, String)> {
+    let text = text("deploy/Dockerfile").replace("\\\n", " ");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let mut last_stage = Vec::new();
-    for line in lines {
-        let Some((name, rest)) = line.split_once(' ') else {
-            continue;
-        };
+    let mut stages: Vec<Vec<_>> = Vec::new();
+    for (name, rest) in lines.filter_map(|line| line.split_once(' ')) {
         if name == "FROM" {
-            last_stage.clear();
+            stages.push(Vec::new());
         }
-        last_stage.push((name.to_owned(), rest.trim().to_owned()));
+        let stage = stages.last_mut().expect("FROM comes first");
+        stage.push((name.to_owned(), rest.trim().to_owned()));
     }
-    last_stage
+    stages.remove(index)
+}
+
+/// What becomes the image.
+fn instructions() -> Vec<(String, String)> {
+    stage(1)
 }
 
 fn instruction(name: &str) -> String {
@@ -186,4 +194,29 @@ fn it_belongs_to_the_user_of_the_runtimes_image() {
             .any(|copy| copy.contains(&format!("/{name} ")) && copy.contains(folder)),
         "{copies:?}"
     );
+}
+
+#[test]
+fn it_is_built_from_what_the_project_has() {
+    let build = stage(0);
+    let one = |name: &str| {
+        let mut found = build.iter().filter(|(other, _)| other == name);
+        found.next().expect(name).1.clone()
+    };
+    let rust = one("FROM");
+    let (_, version) = rust.split_once("rust:").unwrap();
+    let (version, _) = version.split_once('-').unwrap();
+    assert!(text("rust-toolchain.toml").contains(&format!("channel = \"{version}\"")));
+    assert_eq!(one("ENV"), format!("RUSTUP_TOOLCHAIN={version}"));
+    assert_eq!(one("ARG"), "PACKAGE=dapr-component-sqlite");
+    let run = one("RUN");
+    assert!(
+        run.contains(
+            "--locked --profile dist --package \"${PACKAGE}\" --package dapr-pluggable-cli"
+        )
+    );
+    assert!(text("Cargo.toml").contains("[profile.dist]"));
+    for program in ["${PACKAGE}", "pluggable"] {
+        assert!(run.contains(&format!("target/dist/{program}")), "{program}");
+    }
 }
