@@ -1,9 +1,12 @@
-//! The Dapr pluggable component protocol: messages and services generated from `proto/`, and their descriptors. No logic.
+//! The Dapr pluggable component protocol: messages and services generated from `proto/`, and their descriptors. No logic
+//! but how the bytes of a message are buffered.
 
 #![expect(
     clippy::allow_attributes,
     reason = "what generated code trips over varies with its generator"
 )]
+
+mod codec;
 
 /// Messages and services of `dapr.proto.components`: what a component serves.
 pub mod components {

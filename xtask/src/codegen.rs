@@ -69,6 +69,7 @@ fn rust(descriptors: FileDescriptorSet, scratch: &Path) -> Result<Vec<PathBuf>> 
     tonic_prost_build::configure()
         .out_dir(scratch)
         .bytes(".")
+        .codec_path("crate::codec::Codec")
         .compile_fds(descriptors)
         .context("failed to generate code")?;
     packages
