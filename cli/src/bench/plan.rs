@@ -59,7 +59,7 @@ impl Plan {
     }
 }
 
-/// A value of so many bytes: JSON text, as most values are.
+/// A value of so many bytes: JSON text.
 pub(super) fn value(size: u32) -> Bytes {
     let size = size as usize;
     let text = match size.checked_sub(2) {
