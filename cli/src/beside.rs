@@ -93,9 +93,38 @@ pub(crate) enum End {
         code: ExitCode,
         /// How to stop what ran beside it.
         stop: Stop,
+        /// Whether a signal was the reason.
+        is_signalled: bool,
     },
     /// A second signal wants everything to end at once, with this code.
     CutShort(ExitCode),
+}
+
+impl End {
+    /// Stops what ran beside the command, and says with which code to end. A second signal cuts the stop short; signals
+    /// before the end of the command count.
+    pub(crate) async fn stop(
+        self,
+        signals: &mut Signals,
+        stop: impl AsyncFnOnce(Stop),
+    ) -> ExitCode {
+        let (code, how, is_signalled) = match self {
+            Self::CutShort(code) => return code,
+            Self::Ended {
+                code,
+                stop,
+                is_signalled,
+            } => (code, stop, is_signalled),
+        };
+        tokio::select! {
+            biased;
+            again = second(signals, is_signalled) => {
+                tracing::warn!(signal = %again, "the stop was cut short");
+                again.exit_code()
+            }
+            () = stop(how) => code,
+        }
+    }
 }
 
 impl Running {
@@ -110,7 +139,6 @@ impl Running {
         tokio::pin!(stop);
         loop {
             tokio::select! {
-                // A key pressed on a terminal may end the command as well: that signal counts as the first.
                 biased;
                 number = self.others.next() => self.send(number),
                 signal = signals.next() => {
@@ -131,8 +159,11 @@ impl Running {
                 status = self.child.wait() => {
                     let status = status.context("wait for the command")?;
                     tracing::info!(command = self.name, %status, "ended");
-                    let stop = first.map_or(Stop::Linger, |(signal, _)| signal.stop());
-                    return Ok(End::Ended { code: exit::code_of(status), stop });
+                    return Ok(End::Ended {
+                        code: exit::code_of(status),
+                        stop: first.map_or(Stop::Linger, |(signal, _)| signal.stop()),
+                        is_signalled: first.is_some(),
+                    });
                 }
                 () = passed(first.map(|(_, deadline)| deadline)) => {
                     tracing::warn!(command = self.name, grace = ?self.grace, "killed: it has not ended in time");
@@ -160,6 +191,16 @@ impl Running {
             tracing::debug!(command = self.name, ?number, %error, "cannot pass a signal on");
         }
     }
+}
+
+/// The second signal of all. The key that ended the command may be heard of after the command's end: that one is the
+/// first.
+async fn second(signals: &mut Signals, is_signalled: bool) -> Signal {
+    if !is_signalled {
+        let signal = signals.next().await;
+        tracing::info!(%signal, "stopping already");
+    }
+    signals.next().await
 }
 
 async fn passed(deadline: Option<Instant>) {

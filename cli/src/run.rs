@@ -106,15 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Err(error) => Err(error),
     };
     match end {
-        Ok(End::CutShort(code)) => Ok(code),
-        Ok(End::Ended { code, .. }) => tokio::select! {
-            biased;
-            again = signals.next() => {
-                tracing::warn!(signal = %again, "the stop was cut short");
-                Ok(again.exit_code())
-            }
-            () = serving.stop() => Ok(code),
-        },
+        Ok(end) => Ok(end.stop(&mut signals, async |_| serving.stop().await).await),
         Err(error) => {
             serving.stop().await;
             Err(error)
@@ -152,18 +144,22 @@ impl Arguments {
     ) -> Result<End> {
         let asked = serving.running.shutdown().cancelled();
         let Some((command, words)) = self.command.split_first() else {
-            let stop = tokio::select! {
+            let (stop, is_signalled) = tokio::select! {
                 signal = signals.next() => {
                     tracing::info!(%signal, "stopping");
-                    signal.stop()
+                    (signal.stop(), true)
                 }
                 () = asked => {
                     tracing::info!("stopping, as the application asks for");
-                    Stop::Drain
+                    (Stop::Drain, false)
                 }
             };
             let code = ExitCode::SUCCESS;
-            return Ok(End::Ended { code, stop });
+            return Ok(End::Ended {
+                code,
+                stop,
+                is_signalled,
+            });
         };
         let environment = [
             ("APP_ID", OsString::from(&self.app_id)),

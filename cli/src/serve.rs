@@ -13,7 +13,7 @@ use dapr_pluggable::program::{self, LogArgs, ServeArgs, Signals};
 use dapr_pluggable::socket::FOLDER_VARIABLES;
 use dapr_pluggable::{Server, Serving, Stop};
 
-use crate::beside::{Beside, End, Grace};
+use crate::beside::{Beside, Grace};
 use crate::catalogue;
 use crate::exit::Failure;
 
@@ -116,16 +116,9 @@ async fn serve_beside(servers: Vec<Server>, beside: Beside) -> Result<ExitCode> 
             return Err(failure);
         }
     };
-    match running.watch(&mut signals, pending()).await? {
-        // Dropping what serves removes the sockets.
-        End::CutShort(code) => Ok(code),
-        End::Ended { code, stop } => tokio::select! {
-            biased;
-            again = signals.next() => {
-                tracing::warn!(signal = %again, "the stop was cut short");
-                Ok(again.exit_code())
-            }
-            () = serving.stop(stop) => Ok(code),
-        },
-    }
+    let end = running.watch(&mut signals, pending()).await?;
+    // Dropping what serves removes the sockets.
+    Ok(end
+        .stop(&mut signals, async |stop| serving.stop(stop).await)
+        .await)
 }

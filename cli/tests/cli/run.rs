@@ -488,8 +488,9 @@ async fn a_key_pressed_on_a_terminal_reaches_the_command_once() {
         return;
     }
     let data = data();
+    // `script` has a shell start it, which would tell of its own end by the key.
     let line = format!(
-        "{} run --dapr-http-port=0 --data-dir={} -- sh -c '{}'",
+        "exec {} run --dapr-http-port=0 --data-dir={} -- sh -c '{}'",
         env!("CARGO_BIN_EXE_pluggable"),
         text(data.path()),
         "trap \"echo interrupted; exit 6\" INT; echo trap is set; while :; do sleep 0.05; done"
@@ -497,6 +498,7 @@ async fn a_key_pressed_on_a_terminal_reaches_the_command_once() {
     let mut command = Command::new("script");
     command
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

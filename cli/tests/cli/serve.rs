@@ -23,6 +23,17 @@ fn serve_beside(folder: &Path, script: &str) -> Process {
     Process::spawn(&mut command)
 }
 
+/// Subscribes to messages of `memory`, and has received one.
+async fn subscriber(folder: &Path) -> Process {
+    let socket = folder.join("memory.sock");
+    let call = ["call", "--socket", text(&socket), "--init", "pubsub"];
+    let published = run(call.iter().chain(&["publish", "orders", "one"])).await;
+    assert_eq!(published.code, 0, "{published:?}");
+    let subscriber = Process::spawn(&mut pluggable(call.iter().chain(&["pull", "orders"])));
+    subscriber.says("one").await;
+    subscriber
+}
+
 #[tokio::test]
 async fn each_name_makes_a_socket_which_goes_at_the_end() {
     let folder = socket_folder();
@@ -177,6 +188,33 @@ async fn a_second_signal_ends_everything_at_once() {
     .await;
     assert_eq!(component.code().await, 143, "{}", component.log());
     eventually("the socket goes", async || names(folder.path()).is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_first_signal_may_come_after_the_end_of_the_command() {
+    for (signals, code) in [(1, 5), (2, 130)] {
+        let folder = socket_folder();
+        let script = "cd \"$DAPR_COMPONENTS_SOCKETS_FOLDER\"
+            while ! test -e end; do sleep 0.05; done; exit 5";
+        let mut component = serve_beside(folder.path(), script);
+        component.says("started").await;
+        let mut subscriber = subscriber(folder.path()).await;
+        std::fs::write(folder.path().join("end"), "").unwrap();
+        component.says("ended").await;
+        // The component lingers for its subscriber.
+        component.signal(Signal::INT);
+        component.says("stopping already").await;
+        if signals == 2 {
+            eventually("the end", async || {
+                component.signal(Signal::INT);
+                !component.is_running()
+            })
+            .await;
+        } else {
+            subscriber.stop().await;
+        }
+        assert_eq!(component.code().await, code, "{}", component.log());
+    }
 }
 
 #[tokio::test]
