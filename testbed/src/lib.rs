@@ -1,4 +1,5 @@
-//! What tests stand on: patience, child processes that end with their test, and what is free and unique.
+//! What tests stand on: patience, child processes that end with their test, peers in other gRPC stacks, and what is free
+//! and unique.
 //!
 //! Everything here fails the test it is used in: what cannot be had is a panic that names it.
 
@@ -10,6 +11,7 @@
 
 mod http;
 mod patience;
+mod peer;
 mod place;
 mod process;
 mod skip;
@@ -18,6 +20,7 @@ pub use rustix::process::Signal;
 
 pub use self::http::{HttpAnswer, HttpRequest};
 pub use self::patience::{eventually, eventually_equal, patience, within};
+pub use self::peer::Peer;
 pub use self::place::{free_port, socket_folder, unique};
 pub use self::process::Process;
 pub use self::skip::{rounds, skip, skip_missing};

@@ -1,4 +1,6 @@
-//! `codegen`: from .proto files to Rust, without protoc.
+//! `codegen`: from .proto files to Rust and, for a peer in tests, to Go, without protoc.
+
+pub(crate) mod go;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,23 +9,27 @@ use anyhow::{Context, Result, bail};
 use prost::Message;
 use protox::prost_reflect::prost_types::FileDescriptorSet;
 
+use crate::command::has_go;
+
 /// What is generated together: a descriptor set, and a Rust file per package.
 struct Set {
     descriptor: &'static str,
     protos: &'static [&'static str],
 }
 
+const COMPONENTS: Set = Set {
+    descriptor: "components.bin",
+    protos: &[
+        "dapr/proto/components/v1/common.proto",
+        "dapr/proto/components/v1/state.proto",
+        "dapr/proto/components/v1/pubsub.proto",
+        "dapr/proto/components/v1/bindings.proto",
+        "dapr/proto/components/v1/secretstore.proto",
+    ],
+};
+
 const SETS: [Set; 2] = [
-    Set {
-        descriptor: "components.bin",
-        protos: &[
-            "dapr/proto/components/v1/common.proto",
-            "dapr/proto/components/v1/state.proto",
-            "dapr/proto/components/v1/pubsub.proto",
-            "dapr/proto/components/v1/bindings.proto",
-            "dapr/proto/components/v1/secretstore.proto",
-        ],
-    },
+    COMPONENTS,
     Set {
         descriptor: "runtime.bin",
         protos: &[
@@ -33,16 +39,27 @@ const SETS: [Set; 2] = [
     },
 ];
 
-/// Writes protocol/src/generated, or with `check` fails when a file there is not what would be written.
+/// Writes protocol/src/generated and, where there is Go, testbed/peers/go/components; or with `check` fails when a file
+/// there is not what would be written.
 pub(crate) fn run(check: bool) -> Result<()> {
     let protocol = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("protocol");
     let generated = protocol.join("src/generated");
     let scratch = std::env::temp_dir().join(format!("codegen-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
-    let outcome =
-        generate(&protocol, &scratch).and_then(|files| compare(&files, &generated, check));
+    let outcome = generate(&protocol, &scratch)
+        .and_then(|files| compare(&files, &generated, check))
+        .and_then(|()| peer(&protocol, &scratch, check));
     fs::remove_dir_all(&scratch)?;
     outcome
+}
+
+fn peer(protocol: &Path, scratch: &Path, check: bool) -> Result<()> {
+    if !has_go("the generated code of testbed/peers/go")? {
+        return Ok(());
+    }
+    let descriptors = protox::compile(COMPONENTS.protos, [protocol.join("proto")])?;
+    let files = go::generate(&descriptors, COMPONENTS.protos, scratch)?;
+    compare(&files, &go::module().join("components"), check)
 }
 
 fn generate(protocol: &Path, scratch: &Path) -> Result<Vec<PathBuf>> {

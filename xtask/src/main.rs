@@ -32,9 +32,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write the generated code of protocol/ from its .proto files.
+    /// Write the generated code of protocol/ and testbed/peers/go from the .proto files.
     ///
-    /// Needed after a change to a .proto file; protoc is not.
+    /// Needed after a change to a .proto file; protoc is not. The Go code is left out where there is no Go, which with CI
+    /// set is a failure.
     Codegen {
         /// Write nothing; fail when something would change.
         #[arg(long)]

@@ -8,6 +8,7 @@ mod daprd;
 mod health;
 mod help;
 mod inspect;
+mod interop;
 mod program;
 mod run;
 mod serve;
