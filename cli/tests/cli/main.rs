@@ -7,6 +7,7 @@ mod call;
 mod daprd;
 mod health;
 mod help;
+mod host;
 mod inspect;
 mod interop;
 mod program;

@@ -1,12 +1,11 @@
 //! The verb `run`: a whole host, with an application beside it or none.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 
 use dapr_pluggable_testbed::{
-    HttpAnswer, HttpRequest, Process, Signal, eventually, eventually_equal, rounds, skip_missing,
-    socket_folder,
+    Process, Signal, eventually, eventually_equal, rounds, skip_missing, socket_folder,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,77 +13,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
+use crate::host::{Host, command};
 use crate::program::{pluggable, run, serve, text};
-
-/// A host that runs.
-struct Host {
-    process: Process,
-    announcement: Value,
-}
-
-impl Host {
-    /// Starts one at a free port, and waits until it is there.
-    async fn start(arguments: &[&str]) -> Self {
-        Self::spawn(&mut command(arguments)).await
-    }
-
-    async fn spawn(command: &mut Command) -> Self {
-        let process = Process::spawn(command);
-        let line = process.says("\"http_port\"").await;
-        let announcement = serde_json::from_str(&line).unwrap();
-        Self {
-            process,
-            announcement,
-        }
-    }
-
-    fn address(&self) -> SocketAddr {
-        let port = self.announcement["http_port"].as_u64().unwrap();
-        (Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()).into()
-    }
-
-    async fn get(&self, path: &str) -> HttpAnswer {
-        HttpRequest::new("GET", path).send(self.address()).await
-    }
-
-    async fn post(&self, path: &str, body: &str) -> HttpAnswer {
-        let request = HttpRequest::new("POST", path).body(body);
-        request.send(self.address()).await
-    }
-
-    async fn save(&self, store: &str, key: &str, value: &str) {
-        let body = format!(r#"[{{"key":"{key}","value":"{value}"}}]"#);
-        let answer = self.post(&format!("/v1.0/state/{store}"), &body).await;
-        assert_eq!(answer.status, 204, "{answer:?}");
-    }
-
-    /// The value of a key in JSON, as it is stored; empty where there is none.
-    async fn value(&self, store: &str, key: &str) -> String {
-        let answer = self.get(&format!("/v1.0/state/{store}/{key}")).await;
-        assert!(matches!(answer.status, 200 | 204), "{answer:?}");
-        String::from_utf8(answer.body).unwrap()
-    }
-
-    async fn stop(mut self) {
-        self.process.signal(Signal::TERM);
-        assert_eq!(self.process.code().await, 0, "{}", self.process.log());
-    }
-}
-
-/// A run at a free port that announces itself in JSON, and looks for sockets where there are none.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = pluggable(["run", "--output=json"]);
-    let others = arguments.iter().take_while(|argument| **argument != "--");
-    let mut given = others.map(|argument| argument.split('=').next().unwrap_or_default());
-    let has_port = given.any(|flag| flag == "--dapr-http-port");
-    if !has_port {
-        command.arg("--dapr-http-port=0");
-    }
-    command
-        .env("DAPR_COMPONENTS_SOCKETS_FOLDER", "/nowhere/at/all")
-        .args(arguments);
-    command
-}
 
 /// A folder with one resource file.
 fn resources(yaml: &str) -> TempDir {
@@ -93,14 +23,14 @@ fn resources(yaml: &str) -> TempDir {
     folder
 }
 
+fn data() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
 fn component(name: &str, component_type: &str) -> String {
     format!(
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: {name}\nspec:\n  type: {component_type}\n  version: v1\n"
     )
-}
-
-fn data() -> TempDir {
-    tempfile::tempdir().unwrap()
 }
 
 #[tokio::test]
