@@ -1,0 +1,99 @@
+//! The end without a word, as when the power fails: SIGKILL in the middle of many writes.
+
+use dapr_pluggable_testbed::{Process, Signal, rounds, within};
+use tokio::process::Command;
+
+use crate::host::{self, Host};
+use crate::load::{OverHttp, Writes};
+use crate::messages::{Messages, Subscriber};
+use crate::sqlite::Sqlite;
+
+/// Writes of a round: each ends at another moment of a group of writes that share a commit.
+fn enough(round: u32) -> usize {
+    400 + 37 * usize::try_from(round % 10).unwrap()
+}
+
+async fn kill(process: &mut Process) {
+    process.signal(Signal::KILL);
+    assert_eq!(process.code().await, -1, "{}", process.log());
+}
+
+/// A host with its own components, in the data folder of a user.
+fn run(home: &str) -> Command {
+    let mut command = host::command(&[]);
+    command.env("HOME", home);
+    command
+}
+
+#[tokio::test]
+async fn a_host_has_every_acknowledged_write_after_a_kill() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    let writes = Writes::default();
+    for round in 0..rounds(2) {
+        let mut host = Host::spawn(&mut run(home)).await;
+        writes.check(&OverHttp(host.address())).await;
+        let mut load = writes.begin(OverHttp(host.address()));
+        load.goes_on(enough(round)).await;
+        kill(&mut host.process).await;
+        for why in within("the end of writers", load.fails()).await {
+            // Not what a host answers: nobody answers any more.
+            assert!(
+                !why.starts_with(|first: char| first.is_ascii_digit()),
+                "{why}"
+            );
+        }
+    }
+    let host = Host::spawn(&mut run(home)).await;
+    writes.check(&OverHttp(host.address())).await;
+    host.stop().await;
+    println!(
+        "{} acknowledged writes over HTTP are there",
+        writes.acknowledged()
+    );
+}
+
+#[tokio::test]
+async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
+    let (writes, messages) = (Writes::default(), Messages::default());
+    let mut sqlite = Sqlite::start(&[]).await;
+    for round in 0..rounds(2) {
+        let client = sqlite.client().await;
+        let store = sqlite.state_store(&client).await;
+        writes.check(&store).await;
+        let broker = sqlite.pubsub(&client).await;
+        let mut subscriber = Subscriber::start(&broker, &messages);
+        subscriber.receive_owed().await;
+
+        let mut load = writes.begin(store);
+        let publishers = messages.publish(&broker);
+        let mut kept = 0;
+        for turn in 0..enough(round) {
+            let message = subscriber.take().await;
+            // Some are in its hands when everything goes.
+            if turn % 8 == 0 && kept < 32 {
+                kept += 1;
+            } else {
+                subscriber.accept(&message);
+            }
+        }
+        load.goes_on(1).await;
+        kill(&mut sqlite.process).await;
+        let mut why = within("the end of writers", load.fails()).await;
+        why.extend(within("the end of publishers", publishers.join_all()).await);
+        for why in why {
+            assert!(why.contains("sqlite.sock"), "{why}");
+        }
+        assert!(!messages.owed().is_empty());
+        sqlite = Sqlite::start_in(sqlite.folder, &[]).await;
+    }
+    let client = sqlite.client().await;
+    writes.check(&sqlite.state_store(&client).await).await;
+    let broker = sqlite.pubsub(&client).await;
+    Subscriber::start(&broker, &messages).receive_owed().await;
+    println!(
+        "{} acknowledged writes are there, {} acknowledged messages have come",
+        writes.acknowledged(),
+        messages.acknowledged()
+    );
+}

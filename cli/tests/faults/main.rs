@@ -1,0 +1,16 @@
+//! What must not do harm: programs that are killed or stopped in the middle of their work.
+//!
+//! `cargo xtask test --soak` does so more often. `-- --nocapture` shows how much was asked and checked.
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "the tests of verbs use more of it")]
+#[path = "../cli/host.rs"]
+mod host;
+mod kill;
+mod load;
+mod messages;
+#[expect(dead_code, reason = "the tests of verbs use more of it")]
+#[path = "../cli/program.rs"]
+mod program;
+mod sqlite;
