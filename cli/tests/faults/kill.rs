@@ -6,7 +6,7 @@ use tokio::process::Command;
 use crate::host::{self, Host};
 use crate::load::{OverHttp, Writes};
 use crate::messages::{Messages, Subscriber};
-use crate::sqlite::Sqlite;
+use crate::served::Served;
 
 /// Writes of a round: each ends at another moment of a group of writes that share a commit.
 fn enough(round: u32) -> usize {
@@ -56,7 +56,7 @@ async fn a_host_has_every_acknowledged_write_after_a_kill() {
 #[tokio::test]
 async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
     let (writes, messages) = (Writes::default(), Messages::default());
-    let mut sqlite = Sqlite::start(&[]).await;
+    let mut sqlite = Served::start("sqlite", &[]).await;
     for round in 0..rounds(2) {
         let client = sqlite.client().await;
         let store = sqlite.state_store(&client).await;
@@ -85,7 +85,7 @@ async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
             assert!(why.contains("sqlite.sock"), "{why}");
         }
         assert!(!messages.owed().is_empty());
-        sqlite = Sqlite::start_in(sqlite.folder, &[]).await;
+        sqlite.start_again(&[]).await;
     }
     let client = sqlite.client().await;
     writes.check(&sqlite.state_store(&client).await).await;

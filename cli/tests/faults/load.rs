@@ -133,10 +133,9 @@ impl Writes {
             let stored = stored.get(key).copied();
             let is_right = stored == known.acknowledged || stored.is_some() && stored == known.open;
             assert!(is_right, "{key} is {stored:?}, and {known:?}");
-            *known = Known {
-                acknowledged: stored,
-                open: None,
-            };
+            if stored.is_some() && stored == known.open {
+                known.acknowledged = known.open.take();
+            }
         }
     }
 
@@ -174,6 +173,11 @@ impl Load {
         eventually("writes", async || self.writes.acknowledged() >= enough).await;
         let ended = self.writers.try_join_next();
         assert!(ended.is_none(), "a writer has ended: {ended:?}");
+    }
+
+    /// Stops the writers where they are.
+    pub(crate) async fn stop(mut self) {
+        self.writers.shutdown().await;
     }
 
     /// Waits until every writer has failed, and gives why they did.

@@ -13,4 +13,5 @@ mod messages;
 #[expect(dead_code, reason = "the tests of verbs use more of it")]
 #[path = "../cli/program.rs"]
 mod program;
-mod sqlite;
+mod served;
+mod stop;

@@ -54,6 +54,11 @@ impl Messages {
         &ledger.acknowledged - &ledger.accepted
     }
 
+    /// Those that were accepted.
+    pub(crate) fn accepted(&self) -> BTreeSet<u32> {
+        self.ledger().accepted.clone()
+    }
+
     /// How many were acknowledged.
     pub(crate) fn acknowledged(&self) -> usize {
         self.ledger().acknowledged.len()
@@ -74,7 +79,7 @@ impl Messages {
 pub(crate) struct Subscriber {
     messages: Messages,
     consumer: Consumer<Message, Ack>,
-    _run: JoinSet<Result<()>>,
+    run: JoinSet<Result<()>>,
 }
 
 /// A message in the hands of a subscriber.
@@ -92,7 +97,7 @@ impl Subscriber {
         Self {
             messages: messages.clone(),
             consumer,
-            _run: run,
+            run,
         }
     }
 
@@ -114,6 +119,13 @@ impl Subscriber {
         let settler = self.consumer.settler();
         settler.settle(message.id, Ack::Accepted).unwrap();
         self.messages.ledger().accepted.insert(message.number);
+    }
+
+    /// Ends the subscription in order: the component gets the answers that were given.
+    pub(crate) async fn stop(mut self) {
+        self.consumer.close();
+        let ended = within("the end of a subscription", self.run.join_next()).await;
+        ended.unwrap().unwrap().unwrap();
     }
 
     /// Takes and accepts messages until all that are owed have come, and gives what came.

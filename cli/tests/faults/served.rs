@@ -1,0 +1,95 @@
+//! `pluggable serve` with one component, and a database that outlives it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dapr_pluggable::client::Client;
+use dapr_pluggable::pubsub::PubSub;
+use dapr_pluggable::state::StateStore;
+use dapr_pluggable::{InstanceId, Metadata, Opener as _};
+use dapr_pluggable_testbed::{Process, socket_folder};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::program::{pluggable, text};
+
+/// A process that serves a component, and a folder for its socket and its database.
+pub(crate) struct Served {
+    pub(crate) component: &'static str,
+    pub(crate) process: Process,
+    pub(crate) folder: TempDir,
+}
+
+impl Served {
+    /// Starts one in a folder of its own, and waits until it serves.
+    pub(crate) async fn start(component: &'static str, arguments: &[&str]) -> Self {
+        let served = Self::begin(component, arguments);
+        served.process.says("serving").await;
+        served
+    }
+
+    /// Starts one in a folder of its own.
+    pub(crate) fn begin(component: &'static str, arguments: &[&str]) -> Self {
+        let folder = socket_folder();
+        let process = Process::spawn(&mut command(component, &folder, arguments));
+        Self {
+            component,
+            process,
+            folder,
+        }
+    }
+
+    /// Starts it again where it was, after its end.
+    pub(crate) async fn start_again(&mut self, arguments: &[&str]) {
+        self.process = Process::spawn(&mut command(self.component, &self.folder, arguments));
+        self.process.says("serving").await;
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        let file = format!("{}.sock", self.component);
+        self.folder.path().join(file)
+    }
+
+    /// Whether what it has outlives its process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.component == "sqlite"
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.socket()).await.unwrap()
+    }
+
+    /// The state store.
+    pub(crate) async fn state_store(&self, client: &Client) -> Arc<dyn StateStore> {
+        let (instance, metadata) = (InstanceId::new("statestore"), self.metadata(&[]));
+        let store = client.open_state_store(&instance, &metadata).await;
+        store.unwrap()
+    }
+
+    /// The broker.
+    pub(crate) async fn pubsub(&self, client: &Client) -> Arc<dyn PubSub> {
+        let quick = [("consumerID", "app"), ("visibilityTimeout", "500ms")];
+        let (instance, metadata) = (InstanceId::new("pubsub"), self.metadata(&quick));
+        client.open_pubsub(&instance, &metadata).await.unwrap()
+    }
+
+    /// Metadata of an instance.
+    pub(crate) fn metadata(&self, properties: &[(&str, &str)]) -> Metadata {
+        let mut metadata = Metadata::new();
+        if self.is_durable() {
+            let database = self.folder.path().join("data.db");
+            metadata.insert("connectionString", text(&database));
+        }
+        for (key, value) in properties {
+            metadata.insert(*key, *value);
+        }
+        metadata
+    }
+}
+
+fn command(component: &str, folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = pluggable(["serve", component, "--sockets-folder"]);
+    command.arg(folder.path()).args(arguments);
+    command
+}
