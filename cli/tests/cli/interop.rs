@@ -2,4 +2,5 @@
 
 mod clients;
 mod go;
+mod servers;
 mod sessions;

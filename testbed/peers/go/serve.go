@@ -30,6 +30,7 @@ func serve(socket string) error {
 	worlds := &worlds{byName: map[string]*world{}}
 	pb.RegisterStateStoreServer(server, stateServer{worlds: worlds})
 	pb.RegisterTransactionalStateStoreServer(server, transactionServer{worlds: worlds})
+	pb.RegisterTransactionalStoreMultiMaxSizeServer(server, transactionLimitServer{})
 	pb.RegisterPubSubServer(server, pubsubServer{worlds: worlds})
 	pb.RegisterInputBindingServer(server, inputServer{worlds: worlds})
 	pb.RegisterOutputBindingServer(server, outputServer{worlds: worlds})

@@ -17,7 +17,8 @@ type inputServer struct {
 	worlds *worlds
 }
 
-func (s inputServer) Init(ctx context.Context, _ *pb.InputBindingInitRequest) (*pb.InputBindingInitResponse, error) {
+func (s inputServer) Init(ctx context.Context, request *pb.InputBindingInitRequest) (*pb.InputBindingInitResponse, error) {
+	noteInit(ctx, "input", request.GetMetadata().GetProperties())
 	world := s.worlds.open(ctx)
 	world.lock.Lock()
 	defer world.lock.Unlock()
@@ -51,7 +52,8 @@ type outputServer struct {
 	worlds *worlds
 }
 
-func (s outputServer) Init(ctx context.Context, _ *pb.OutputBindingInitRequest) (*pb.OutputBindingInitResponse, error) {
+func (s outputServer) Init(ctx context.Context, request *pb.OutputBindingInitRequest) (*pb.OutputBindingInitResponse, error) {
+	noteInit(ctx, "output", request.GetMetadata().GetProperties())
 	world := s.worlds.open(ctx)
 	world.lock.Lock()
 	defer world.lock.Unlock()
@@ -95,6 +97,7 @@ func (s secretServer) secrets(ctx context.Context) (map[string]string, error) {
 }
 
 func (s secretServer) Init(ctx context.Context, request *pb.SecretStoreInitRequest) (*pb.SecretStoreInitResponse, error) {
+	noteInit(ctx, "secret", request.GetMetadata().GetProperties())
 	world := s.worlds.open(ctx)
 	world.lock.Lock()
 	defer world.lock.Unlock()

@@ -71,6 +71,7 @@ func (s pubsubServer) broker(ctx context.Context) (*broker, error) {
 }
 
 func (s pubsubServer) Init(ctx context.Context, request *pb.PubSubInitRequest) (*pb.PubSubInitResponse, error) {
+	noteInit(ctx, "pubsub", request.GetMetadata().GetProperties())
 	world := s.worlds.open(ctx)
 	world.lock.Lock()
 	defer world.lock.Unlock()
@@ -86,7 +87,7 @@ func (s pubsubServer) Init(ctx context.Context, request *pb.PubSubInitRequest) (
 
 func (s pubsubServer) Features(ctx context.Context, _ *pb.FeaturesRequest) (*pb.FeaturesResponse, error) {
 	_, err := s.broker(ctx)
-	return &pb.FeaturesResponse{Features: []string{"BULK_SUBSCRIBE_IMMEDIATE"}}, err
+	return &pb.FeaturesResponse{Features: []string{"BULK_PUBSUB", "BULK_SUBSCRIBE_IMMEDIATE"}}, err
 }
 
 func (s pubsubServer) Publish(ctx context.Context, request *pb.PublishRequest) (*pb.PublishResponse, error) {

@@ -100,7 +100,8 @@ func (s stateServer) store(ctx context.Context) (*store, error) {
 	return of(ctx, s.worlds, func(w *world) (*store, bool) { return w.store, w.store != nil })
 }
 
-func (s stateServer) Init(ctx context.Context, _ *pb.InitRequest) (*pb.InitResponse, error) {
+func (s stateServer) Init(ctx context.Context, request *pb.InitRequest) (*pb.InitResponse, error) {
+	noteInit(ctx, "state", request.GetMetadata().GetProperties())
 	world := s.worlds.open(ctx)
 	world.lock.Lock()
 	defer world.lock.Unlock()
@@ -120,8 +121,11 @@ func (s stateServer) Get(ctx context.Context, request *pb.GetRequest) (*pb.GetRe
 	if err != nil {
 		return nil, err
 	}
-	if request.GetKey() == "" {
+	switch request.GetKey() {
+	case "":
 		return nil, status.Error(codes.InvalidArgument, "the key is empty")
+	case held:
+		return nil, hold(ctx)
 	}
 	found, is := store.get(request.GetKey())
 	if !is {
@@ -197,4 +201,14 @@ func (s transactionServer) Transact(ctx context.Context, request *pb.Transaction
 		err = store.apply(request.GetOperations()...)
 	}
 	return &pb.TransactionalStateResponse{}, err
+}
+
+type transactionLimitServer struct {
+	pb.UnimplementedTransactionalStoreMultiMaxSizeServer
+}
+
+// MultiMaxSize answers that there is no limit.
+func (transactionLimitServer) MultiMaxSize(ctx context.Context, _ *pb.MultiMaxSizeRequest) (*pb.MultiMaxSizeResponse, error) {
+	noteDeadline(ctx, "MultiMaxSize")
+	return &pb.MultiMaxSizeResponse{MaxSize: -1}, nil
 }

@@ -2,7 +2,7 @@
 
 use dapr_pluggable_testbed::Peer;
 
-use super::clients;
+use super::{clients, servers};
 
 #[tokio::test]
 async fn a_client_in_go_finds_everything_in_memory() {
@@ -15,5 +15,33 @@ async fn a_client_in_go_finds_everything_in_memory() {
 async fn a_client_in_go_finds_everything_in_sqlite() {
     if let Some(peer) = Peer::go("a_client_in_go_finds_everything_in_sqlite").await {
         clients::check_sqlite(&peer).await;
+    }
+}
+
+#[tokio::test]
+async fn our_client_finds_a_state_store_in_go() {
+    if let Some(peer) = Peer::go("our_client_finds_a_state_store_in_go").await {
+        servers::check_state(&peer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_go_sees_who_gives_up() {
+    if let Some(peer) = Peer::go("a_server_in_go_sees_who_gives_up").await {
+        servers::check_giving_up(&peer).await;
+    }
+}
+
+#[tokio::test]
+async fn our_client_finds_a_broker_in_go() {
+    if let Some(peer) = Peer::go("our_client_finds_a_broker_in_go").await {
+        servers::check_pubsub(&peer).await;
+    }
+}
+
+#[tokio::test]
+async fn our_client_finds_bindings_and_secrets_in_go() {
+    if let Some(peer) = Peer::go("our_client_finds_bindings_and_secrets_in_go").await {
+        servers::check_bindings_and_secrets(&peer).await;
     }
 }

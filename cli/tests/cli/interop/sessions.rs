@@ -159,5 +159,11 @@ async fn a_runtime_whose_channel_idled_out_comes_back_without_init() {
         within("the channel idles out", one.does("idle")).await;
         assert_eq!(one.does("get k").await, "v");
     }
+    // So does a new process, for as long as the instance is there.
+    let mut two = start("two");
+    assert_eq!(two.does("get k").await, "v");
+    two.does("set k w").await;
+    two.end().await;
+    assert_eq!(one.does("get k").await, "w");
     one.end().await;
 }
