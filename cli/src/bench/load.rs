@@ -49,14 +49,18 @@ pub(super) async fn write(
         .await
 }
 
-/// Removes every key, also after one that failed.
+/// Removes every key, also after one that failed; but whoever gives no answer is not asked for the rest.
 pub(super) async fn remove(store: &dyn StateStore, keys: &[String]) -> Result<(), Error> {
     let mut removals = stream::iter(keys)
         .map(|key| answered(store.delete(DeleteRequest::new(key))))
         .buffer_unordered(AT_ONCE);
     let mut outcome = Ok(());
     while let Some(removed) = removals.next().await {
+        let is_unanswered = matches!(&removed, Err(error) if *error.kind() == ErrorKind::TimedOut);
         outcome = outcome.and(removed);
+        if is_unanswered {
+            break;
+        }
     }
     outcome
 }
@@ -266,5 +270,59 @@ impl Slot {
             ))),
             None => Err(Error::internal(format!("the value of {key:?} is gone"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use dapr_pluggable::state::Entry;
+    use dapr_pluggable::{Component, async_trait};
+
+    use super::*;
+
+    /// A store that takes calls and never answers.
+    #[derive(Default)]
+    struct Silent {
+        calls: AtomicUsize,
+    }
+
+    impl Silent {
+        async fn call<T>(&self) -> Result<T, Error> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            pending().await
+        }
+    }
+
+    impl Component for Silent {}
+
+    #[async_trait]
+    impl StateStore for Silent {
+        async fn get(&self, _: GetRequest) -> Result<Option<Entry>, Error> {
+            self.call().await
+        }
+
+        async fn set(&self, _: SetRequest) -> Result<(), Error> {
+            self.call().await
+        }
+
+        async fn delete(&self, _: DeleteRequest) -> Result<(), Error> {
+            self.call().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_no_answer_is_not_asked_for_every_key() {
+        let store = Silent::default();
+        let keys: Vec<String> = (0..10 * AT_ONCE).map(|key| key.to_string()).collect();
+        let begun = tokio::time::Instant::now();
+        let written = write(&store, &keys, &Bytes::new()).await;
+        assert_eq!(written.unwrap_err().kind(), &ErrorKind::TimedOut);
+        let removed = remove(&store, &keys).await;
+        assert_eq!(removed.unwrap_err().kind(), &ErrorKind::TimedOut);
+        assert!(begun.elapsed() < ANSWER_CAP * 3, "{:?}", begun.elapsed());
+        assert!(store.calls.load(Ordering::Relaxed) <= 3 * AT_ONCE);
     }
 }
