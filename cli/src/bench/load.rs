@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use super::plan::{Operation, Plan};
 use super::tally::Tally;
-use crate::call::target::Target;
+use crate::call::target::{Target, described};
 
 /// How many keys are written or removed at the same time.
 const AT_ONCE: usize = 64;
@@ -158,8 +158,7 @@ impl Share {
         let window = window.ok().and_then(|window| *window);
         let window = window.ok_or_else(|| anyhow!("the load was called off"))?;
         let book = Mutex::new((Tally::new()?, lanes.len() as u64));
-        let target = &self.target;
-        let working = lanes.iter_mut().map(|lane| lane.run(window, target, &book));
+        let working = lanes.iter_mut().map(|lane| lane.run(window, &book));
         let cap = window.end + ANSWER_CAP;
         // What has no answer by then is in the book.
         let _ = timeout_at(cap.into(), join_all(working)).await;
@@ -181,7 +180,7 @@ struct Lane {
 }
 
 impl Lane {
-    async fn run(&mut self, window: Window, target: &Target, book: &Book) {
+    async fn run(&mut self, window: Window, book: &Book) {
         let mut begun = Instant::now();
         while begun < window.end {
             let outcome = self.slot.operate(&*self.store).await;
@@ -191,7 +190,7 @@ impl Lane {
                 Ok(()) if counts => note(book, |tally, _| tally.succeeded(ended - begun)),
                 Ok(()) => {}
                 Err(error) => {
-                    let text = target.explain(self.slot.name(), &error).to_string();
+                    let text = described(self.slot.name(), &error);
                     note(book, |tally, _| tally.failed(text, 1));
                     sleep(AFTER_FAILURE).await;
                 }

@@ -123,25 +123,18 @@ impl Target {
 
     /// An error as people see it.
     pub(crate) fn explain(&self, what: &str, error: &Error) -> anyhow::Error {
-        let code = error
-            .wire()
-            .map_or_else(|| error.kind().grpc_code(), |status| status.code);
-        let mut text = match error.to_string() {
-            named if named.starts_with(what) => named,
-            unnamed => format!("{what}: {unnamed}"),
-        };
+        let mut text = named(what, error);
         if *error.kind() == ErrorKind::NotOpened && self.properties.is_none() {
             let instance = self.instance.as_str();
             text = format!(
                 "nobody has opened the instance {instance:?}: add --init, or --metadata KEY=VALUE, to open it first ({text})"
             );
         }
-        let text = format!("{}: {text}", code_name(code));
         let exit = match error.kind() {
             ErrorKind::NotFound => exit::NOTHING,
             _ => exit::FAILED,
         };
-        Failure::new(exit, text).into()
+        Failure::new(exit, coded(error, &text)).into()
     }
 
     /// Ends a call that gives nothing back.
@@ -151,6 +144,25 @@ impl Target {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// An error of a call, in one line with the call and the gRPC code.
+pub(crate) fn described(what: &str, error: &Error) -> String {
+    coded(error, &named(what, error))
+}
+
+fn named(what: &str, error: &Error) -> String {
+    match error.to_string() {
+        named if named.starts_with(what) => named,
+        unnamed => format!("{what}: {unnamed}"),
+    }
+}
+
+fn coded(error: &Error, text: &str) -> String {
+    let code = error
+        .wire()
+        .map_or_else(|| error.kind().grpc_code(), |status| status.code);
+    format!("{}: {text}", code_name(code))
 }
 
 fn code_name(code: u32) -> &'static str {

@@ -17,13 +17,26 @@ use tokio::sync::Mutex;
 use crate::program::{Ended, run, serve, text};
 
 /// A store that does not answer every call as it should.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Odd {
     values: Arc<Mutex<HashMap<String, Bytes>>>,
     gets: Arc<AtomicU64>,
     /// Each get of this number fails; none if it is 0.
     fails_every: u64,
+    failure: ErrorKind,
     has_etags: bool,
+}
+
+impl Default for Odd {
+    fn default() -> Self {
+        Self {
+            values: Arc::default(),
+            gets: Arc::default(),
+            fails_every: 0,
+            failure: ErrorKind::Throttled,
+            has_etags: false,
+        }
+    }
 }
 
 impl Component for Odd {}
@@ -33,7 +46,7 @@ impl StateStore for Odd {
     async fn get(&self, request: GetRequest) -> Result<Option<Entry>> {
         let number = self.gets.fetch_add(1, Ordering::Relaxed) + 1;
         if self.fails_every > 0 && number.is_multiple_of(self.fails_every) {
-            return Err(Error::new(ErrorKind::Throttled, "too many gets"));
+            return Err(Error::new(self.failure.clone(), "too many gets"));
         }
         let values = self.values.lock().await;
         let entry = values.get(&request.key).cloned().map(Entry::new);
@@ -182,6 +195,19 @@ async fn what_fails_is_counted_and_told() {
         "{ended:?}"
     );
     assert!(store.values.lock().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_that_is_lost_is_told_as_the_component_tells_it() {
+    let store = Odd {
+        fails_every: 1,
+        failure: ErrorKind::NotOpened,
+        ..Odd::default()
+    };
+    let served = Served::new(&store).await;
+    let ended = served.bench(&["--in-flight=1"]).await;
+    let told = "error: FAILED_PRECONDITION: get: too many gets (";
+    assert!(ended.stderr.starts_with(told), "{ended:?}");
 }
 
 #[tokio::test]
