@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
+use dapr_pluggable::program::{Signal, Signals};
+use dapr_pluggable::state::StateStore;
 use dapr_pluggable::{InstanceId, Metadata};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +21,7 @@ use self::load::{Crew, Window};
 use self::plan::{Operation, Plan};
 use self::report::Report;
 use self::server::ServerProcess;
-use crate::call::target::Target;
+use crate::call::target::{Target, described};
 use crate::exit::{self, Failure};
 use crate::output::{self, Output, OutputArgs, Paint};
 use crate::progress;
@@ -43,12 +45,14 @@ Examples:
 Exit codes:
   0    measured
   1    failed, or some operations did
-  2    wrong command line";
+  2    wrong command line
+  130  called off by Ctrl-C, 143 by SIGTERM; the keys are removed";
 
 /// Measure a state store under load: operations per second, latency, the server's CPU time
 ///
 /// It opens an instance of its own, writes the keys, and removes them afterwards. Each call in flight is followed by the
-/// next one as soon as it is answered.
+/// next one as soon as it is answered, so a server that stalls is asked less: latencies are those of calls that were made, in
+/// operations that ended within the duration. Errors count from the start of the warm-up.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -92,16 +96,25 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let target = arguments.target(Some(arguments.metadata.iter().cloned().collect()));
     let store = target.state_store().await?;
     let keys = plan.keys();
-    let loading = load::write(&*store, &keys, &plan.value);
-    let measured = match progress::shown("writing the keys", loading).await {
-        Ok(()) => arguments.measure(&plan, &keys, server).await,
-        Err(error) => Err(target.explain("write the keys", &error)),
-    };
+    let mut signals = Signals::install()?;
+    let outcome = arguments
+        .write_and_measure(&*store, &plan, &keys, server, &mut signals)
+        .await;
     let removing = load::remove(&*store, &keys);
-    if let Err(error) = progress::shown("removing the keys", removing).await {
+    let removed = tokio::select! {
+        removed = progress::shown("removing the keys", removing) => removed,
+        again = signals.next() => {
+            output::note("some keys stay: their removal was cut short");
+            return Ok(again.exit_code());
+        }
+    };
+    if let Err(error) = removed {
         output::note(&format!("some keys stay: {error}"));
     }
-    let report = measured?;
+    let report = match outcome? {
+        Outcome::Measured(report) => report,
+        Outcome::CalledOff(signal) => return Ok(signal.exit_code()),
+    };
     match arguments.output.output {
         Output::Text => output::print(report.text(&plan, Paint::for_stdout()))?,
         Output::Json => output::print_json(&report)?,
@@ -114,6 +127,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::from(exit::FAILED)
     })
+}
+
+/// How the load came to its end.
+enum Outcome {
+    Measured(Report),
+    CalledOff(Signal),
 }
 
 impl Arguments {
@@ -165,13 +184,35 @@ impl Arguments {
         }
     }
 
-    async fn measure(
+    /// Up to the first signal, after which there are keys to remove all the same.
+    async fn write_and_measure(
         &self,
+        store: &dyn StateStore,
         plan: &Plan,
         keys: &[String],
         server: Option<ServerProcess>,
-    ) -> Result<Report> {
-        let mut crew = Crew::gather(plan, keys, || self.target(None)).await?;
+        signals: &mut Signals,
+    ) -> Result<Outcome> {
+        let ready = async {
+            let writing = load::write(store, keys, &plan.value);
+            let written = progress::shown("writing the keys", writing).await;
+            written.map_err(|error| anyhow!(described("write the keys", &error)))?;
+            Crew::gather(plan, keys, || self.target(None)).await
+        };
+        let crew = tokio::select! {
+            signal = signals.next() => return Ok(Outcome::CalledOff(signal)),
+            crew = ready => crew?,
+        };
+        self.measure(plan, crew, server, signals).await
+    }
+
+    async fn measure(
+        &self,
+        plan: &Plan,
+        mut crew: Crew,
+        server: Option<ServerProcess>,
+        signals: &mut Signals,
+    ) -> Result<Outcome> {
         let warm_up = plan.duration.mul_f64(WARM_UP).min(LONGEST_WARM_UP);
         let start = Instant::now() + warm_up;
         let window = Window {
@@ -186,8 +227,14 @@ impl Arguments {
             sleep_until(window.end.into()).await;
             server.cpu_time().ok()?.checked_sub(before.ok()?)
         };
-        let both = async { tokio::join!(crew.end(), cpu) };
-        let (tally, cpu) = progress::shown("measuring", both).await;
+        let both = async { tokio::join!(crew.tally(), cpu) };
+        let (tally, cpu) = tokio::select! {
+            measured = progress::shown("measuring", both) => measured,
+            signal = signals.next() => {
+                crew.call_off().await;
+                return Ok(Outcome::CalledOff(signal));
+            }
+        };
         let tally = tally.context("put the load on")?;
         if tally.operations() == 0 && tally.errors() == 0 {
             return Err(anyhow!(
@@ -195,6 +242,7 @@ impl Arguments {
                 plan.duration
             ));
         }
-        Ok(Report::new(&tally, plan.duration, cpu))
+        let report = Report::new(&tally, plan.duration, cpu);
+        Ok(Outcome::Measured(report))
     }
 }

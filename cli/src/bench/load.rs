@@ -14,7 +14,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::plan::{Operation, Plan};
@@ -25,6 +25,8 @@ use crate::call::target::{Target, described};
 const AT_ONCE: usize = 64;
 /// How long an answer may take once nothing more is asked, and while keys are written or removed.
 const ANSWER_CAP: Duration = Duration::from_secs(30);
+/// How long the calls in flight have to end after the load was called off.
+const CALLED_OFF_CAP: Duration = Duration::from_secs(5);
 /// Who failed waits a little: a server that is gone would make it run idle.
 const AFTER_FAILURE: Duration = Duration::from_millis(10);
 
@@ -74,7 +76,8 @@ async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, 
 
 /// The threads, connected and ready.
 pub(super) struct Crew {
-    threads: Vec<JoinHandle<Result<Tally>>>,
+    threads: JoinSet<Result<Tally>>,
+    /// Dropped to call the load off.
     begin: watch::Sender<Option<Window>>,
 }
 
@@ -88,7 +91,7 @@ impl Crew {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let count = processors.min(plan.connections as usize);
         let (begin, began) = watch::channel(None);
-        let mut threads = Vec::new();
+        let mut threads = JoinSet::new();
         let mut connected = Vec::new();
         for number in 0..count {
             let connections = (number..plan.connections as usize).step_by(count);
@@ -101,12 +104,12 @@ impl Crew {
             };
             let (sender, receiver) = oneshot::channel();
             connected.push(receiver);
-            threads.push(tokio::task::spawn_blocking(move || {
+            threads.spawn_blocking(move || {
                 let runtime = Builder::new_current_thread().enable_all().build();
                 runtime
                     .context("start a runtime")?
                     .block_on(share.run(sender))
-            }));
+            });
         }
         for connection in connected {
             connection.await.context("start the load")??;
@@ -120,12 +123,20 @@ impl Crew {
     }
 
     /// What came of all operations.
-    pub(super) async fn end(self) -> Result<Tally> {
+    pub(super) async fn tally(&mut self) -> Result<Tally> {
         let mut all = Tally::new()?;
-        for thread in self.threads {
-            all.add(thread.await.context("wait for a thread")??)?;
+        while let Some(thread) = self.threads.join_next().await {
+            all.add(thread.context("wait for a thread")??)?;
         }
         Ok(all)
+    }
+
+    /// Ends the load before its time, and waits for the calls in flight.
+    pub(super) async fn call_off(mut self) {
+        drop(self.begin);
+        let ended = async { while self.threads.join_next().await.is_some() {} };
+        // Who has no answer by then holds nobody up any longer.
+        let _ = timeout(CALLED_OFF_CAP, ended).await;
     }
 }
 
@@ -158,7 +169,8 @@ impl Share {
         let window = window.ok().and_then(|window| *window);
         let window = window.ok_or_else(|| anyhow!("the load was called off"))?;
         let book = Mutex::new((Tally::new()?, lanes.len() as u64));
-        let working = lanes.iter_mut().map(|lane| lane.run(window, &book));
+        let began = &self.began;
+        let working = lanes.iter_mut().map(|lane| lane.run(window, began, &book));
         let cap = window.end + ANSWER_CAP;
         // What has no answer by then is in the book.
         let _ = timeout_at(cap.into(), join_all(working)).await;
@@ -180,9 +192,9 @@ struct Lane {
 }
 
 impl Lane {
-    async fn run(&mut self, window: Window, book: &Book) {
+    async fn run(&mut self, window: Window, began: &watch::Receiver<Option<Window>>, book: &Book) {
         let mut begun = Instant::now();
-        while begun < window.end {
+        while begun < window.end && began.has_changed().is_ok() {
             let outcome = self.slot.operate(&*self.store).await;
             let ended = Instant::now();
             let counts = (window.start..=window.end).contains(&ended);

@@ -9,12 +9,13 @@ use dapr_pluggable::state::{DeleteRequest, Entry, Etag, GetRequest, SetRequest, 
 use dapr_pluggable::{
     Blocks, Bytes, Component, Error, ErrorKind, Result, Server, Serving, Stop, async_trait,
 };
-use dapr_pluggable_testbed::socket_folder;
+use dapr_pluggable_testbed::{Process, Signal, eventually, socket_folder};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use crate::program::{Ended, run, serve, text};
+use crate::program::{Ended, pluggable, run, serve, text};
 
 /// A store that does not answer every call as it should.
 #[derive(Clone)]
@@ -133,6 +134,17 @@ async fn a_component_is_measured() {
 }
 
 #[tokio::test]
+async fn the_process_that_is_named_is_measured() {
+    let served = Served::new(&Odd::default()).await;
+    let idle = Process::spawn(Command::new("tail").args(["-f", "/dev/null"]));
+    let pid = format!("--server-pid={}", idle.id());
+    let ended = served.bench(&[&pid, "--output=json"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["server_cpu_us_per_operation"], 0.0);
+}
+
+#[tokio::test]
 async fn people_get_a_table() {
     let folder = socket_folder();
     let _component = serve(folder.path(), &["sqlite"]).await;
@@ -174,6 +186,22 @@ async fn the_keys_are_removed_afterwards() {
     let ended = served.bench(&["--operation=set"]).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(store.values.lock().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_keys_are_removed_when_it_is_called_off() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let store = Odd::default();
+        let served = Served::new(&store).await;
+        let arguments = ["bench", "--duration=1h", "--socket", text(&served.socket)];
+        let mut bench = Process::spawn(&mut pluggable(arguments));
+        eventually("a get", async || store.gets.load(Ordering::Relaxed) > 0).await;
+        bench.signal(signal);
+        assert_eq!(bench.code().await, code, "{}", bench.log());
+        assert_eq!(bench.log(), "");
+        assert!(store.values.lock().await.is_empty());
+        served.serving.stop(Stop::Drain).await;
+    }
 }
 
 #[tokio::test]
