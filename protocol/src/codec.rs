@@ -50,8 +50,9 @@ impl<T: Message> Encoder for Fitting<T> {
 
     fn encode(&mut self, message: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.reserve(message.encoded_len());
-        message.encode_raw(buffer);
-        Ok(())
+        message
+            .encode(buffer)
+            .map_err(|error| Status::internal(error.to_string()))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -3,11 +3,14 @@
 #![cfg(test)]
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use dapr_pluggable::state::{DeleteRequest, Entry, GetRequest, SetRequest, StateStore};
-use dapr_pluggable::{Blocks, Component, Result, Server, Serving, Stop, async_trait};
+use dapr_pluggable::{Blocks, Bytes, Component, Result, Server, Serving, Stop, async_trait};
+use dapr_pluggable_protocol::components::v1 as proto;
 use dapr_pluggable_testbed::eventually;
 use hyper_util::rt::TokioIo;
+use proto::state_store_client::StateStoreClient;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -131,4 +134,62 @@ async fn run_refuses_inside_a_runtime() {
         format!("{code:?}"),
         format!("{:?}", std::process::ExitCode::FAILURE)
     );
+}
+
+/// Keeps the last value.
+#[derive(Clone, Default)]
+struct Last(Arc<Mutex<Option<Bytes>>>);
+
+#[async_trait]
+impl StateStore for Last {
+    async fn get(&self, _: GetRequest) -> Result<Option<Entry>> {
+        Ok(None)
+    }
+
+    async fn set(&self, request: SetRequest) -> Result<()> {
+        *self.0.lock().unwrap() = Some(request.value);
+        Ok(())
+    }
+
+    async fn delete(&self, _: DeleteRequest) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Component for Last {}
+
+#[tokio::test]
+async fn a_value_that_is_kept_keeps_no_large_buffer() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = Last::default();
+    let store = last.clone();
+    let server = Server::new("last")
+        .blocks(Blocks::new().state_store_from(move || store.clone()))
+        .sockets_folder(folder.path());
+    let serving = Serving::start([server]).await.unwrap();
+    let mut client = StateStoreClient::new(connect(serving.sockets().next().unwrap()).await);
+    let metadata = Some(proto::MetadataRequest::default());
+    client.init(proto::InitRequest { metadata }).await.unwrap();
+    for size in [1, 256, 1000, 5000, 100_000, 1 << 20] {
+        let request = proto::SetRequest {
+            key: "k".to_owned(),
+            value: vec![7; size].into(),
+            ..Default::default()
+        };
+        client.set(request).await.unwrap();
+        let mut value = last.0.lock().unwrap().take();
+        let mut capacity = 0;
+        // The call itself may hold the buffer a little longer.
+        eventually("nobody else has the buffer", async || {
+            match value.take().unwrap().try_into_mut() {
+                Ok(own) => capacity = own.capacity(),
+                Err(shared) => value = Some(shared),
+            }
+            value.is_none()
+        })
+        .await;
+        assert!(capacity <= 2 * size + 1024, "{size}: {capacity}");
+    }
+    drop(client);
+    serving.stop(Stop::Drain).await;
 }
