@@ -74,7 +74,7 @@ const COLUMNS: [(&str, Of); 4] = [
     ("p99 us", |sample| sample.latency_us.p99),
 ];
 
-/// A table in Markdown: a server a line, and how many times the first one's figures are those of the others.
+/// A table in Markdown: a server a line, and the ratio of the first one's medians to those of each other.
 pub(crate) fn table<'a>(servers: impl Iterator<Item = (&'a str, &'a Figures)>) -> String {
     let mut text = String::from("| |");
     for (title, _) in COLUMNS {
@@ -92,7 +92,7 @@ pub(crate) fn table<'a>(servers: impl Iterator<Item = (&'a str, &'a Figures)>) -
         match &first {
             None => first = Some(spreads.map(|spread| spread.median).to_vec()),
             Some(first) => {
-                let _ = write!(text, "| first : {name} |");
+                let _ = write!(text, "| ratio to {name} |");
                 for (own, spread) in first.iter().zip(spreads) {
                     let _ = write!(text, " {:.2} |", own / spread.median);
                 }
