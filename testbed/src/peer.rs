@@ -33,6 +33,18 @@ impl Peer {
         Self::found(test, PEER.get_or_init(|| build(go)).await)
     }
 
+    /// The peer in Go, for what is no test.
+    ///
+    /// # Errors
+    /// When it cannot be built, with what is missing.
+    ///
+    /// # Panics
+    /// When it does not compile.
+    pub async fn try_go() -> Result<Self, String> {
+        let built = build(go).await;
+        built.map_err(|missing| format!("{} is missing: {}", missing.what, missing.how))
+    }
+
     /// A command that runs it, with what it says for [`Process`](crate::Process).
     #[must_use]
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
@@ -82,8 +94,11 @@ async fn build(make: fn(&Path) -> Result<Peer, Missing>) -> Result<Peer, Missing
 }
 
 fn go(built: &Path) -> Result<Peer, Missing> {
+    // Where the system's is missing or too old, `cargo xtask test` installs one of our own.
+    let own = testbed().join("../target/go/bin/go");
+    let program = if own.is_file() { own } else { "go".into() };
     let go = |arguments: &[&str]| {
-        let mut command = process::Command::new("go");
+        let mut command = process::Command::new(&program);
         command
             .args(arguments)
             .current_dir(testbed().join("peers/go"))

@@ -9,8 +9,6 @@ use anyhow::{Context, Result, bail};
 use prost::Message;
 use protox::prost_reflect::prost_types::FileDescriptorSet;
 
-use crate::command::has_go;
-
 /// What is generated together: a descriptor set, and a Rust file per package.
 struct Set {
     descriptor: &'static str,
@@ -54,11 +52,11 @@ pub(crate) fn run(check: bool) -> Result<()> {
 }
 
 fn peer(protocol: &Path, scratch: &Path, check: bool) -> Result<()> {
-    if !has_go("the generated code of testbed/peers/go")? {
+    let Some(program) = crate::go::expect("the generated code of testbed/peers/go")? else {
         return Ok(());
-    }
+    };
     let descriptors = protox::compile(COMPONENTS.protos, [protocol.join("proto")])?;
-    let files = go::generate(&descriptors, COMPONENTS.protos, scratch)?;
+    let files = go::generate(&program, &descriptors, COMPONENTS.protos, scratch)?;
     compare(&files, &go::module().join("components"), check)
 }
 

@@ -51,19 +51,6 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{text}` wrote what is not text"))
 }
 
-/// Whether there is Go. Without it something is left out, which is an error in continuous integration.
-pub(crate) fn has_go(what: &str) -> Result<bool> {
-    if output(Command::new("go").arg("version")).is_ok() {
-        return Ok(true);
-    }
-    let advice = "install Go 1.24 or newer";
-    if std::env::var_os("CI").is_some() {
-        bail!("{what} needs Go, and CI is set: {advice}");
-    }
-    eprintln!("skipped: {what}: Go is missing: {advice}");
-    Ok(false)
-}
-
 /// The command as one would type it.
 fn text(command: &Command) -> String {
     let program = Path::new(command.get_program());

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo};
-use crate::{codegen, deny, docs, tidy};
+use crate::{codegen, deny, docs, go, tidy};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -21,6 +21,7 @@ const STEPS: [Step; 8] = [
 
 /// Runs every step, and names those that failed.
 pub(crate) fn run() -> Result<()> {
+    go::install();
     let mut failed = Vec::new();
     for (name, step) in STEPS {
         eprintln!("== lint: {name}");

@@ -8,8 +8,10 @@
 mod advisories;
 mod codegen;
 mod command;
+mod debian;
 mod deny;
 mod docs;
+mod go;
 mod lint;
 mod python;
 mod test;

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::command::{output, root, run};
+use crate::command::{root, run};
+use crate::debian;
 
 /// What is installed: one list for each program in Python.
 const REQUIREMENTS: [&str; 1] = ["examples/python/requirements.txt"];
@@ -35,8 +36,7 @@ fn try_install() -> Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    output(Command::new("python3").arg("--version"))
-        .context("Python is missing: install python3 with its module venv")?;
+    debian::install(&["python3", "-c", "import ensurepip, venv"], "python3-venv");
     run(Command::new("python3")
         .args(["-m", "venv"])
         .arg(&environment))?;

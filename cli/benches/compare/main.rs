@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use dapr_pluggable_testbed::Peer;
 use tempfile::TempDir;
 
 use self::figures::{Figures, Sample};
@@ -108,9 +109,9 @@ fn main() -> Result<()> {
 async fn compare(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let mut rivals = vec![Server::Pluggable("memory"), Server::Tonic];
-    match servers::build_go() {
-        Ok(program) => rivals.push(Server::Go(program)),
-        Err(error) => eprintln!("without grpc-go: {error:#}"),
+    match Peer::try_go().await {
+        Ok(peer) => rivals.push(Server::Go(peer)),
+        Err(error) => eprintln!("without grpc-go: {error}"),
     }
     start_up(&folder, arguments.slices).await?;
     side_by_side(&folder, &rivals, &LOADS, arguments).await?;

@@ -4,14 +4,11 @@ use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
-use dapr_pluggable_testbed::{Process, eventually};
+use dapr_pluggable_testbed::{Peer, Process, eventually};
 use tokio::net::UnixStream;
-
-/// Where the grpc-go server is, from the root of the workspace.
-const GO: &str = "testbed/peers/go";
 
 /// Who is measured.
 #[derive(Clone, Debug)]
@@ -21,7 +18,7 @@ pub(crate) enum Server {
     /// tonic's own server on the default runtime.
     Tonic,
     /// grpc-go.
-    Go(PathBuf),
+    Go(Peer),
 }
 
 impl Server {
@@ -56,9 +53,9 @@ impl Server {
                 command.arg("tonic").arg(socket);
                 command
             }
-            Self::Go(program) => {
-                let mut command = tokio::process::Command::new(program);
-                command.args(["serve", "--socket"]).arg(socket);
+            Self::Go(peer) => {
+                let mut command = peer.command(["serve", "--socket"]);
+                command.arg(socket);
                 command
             }
         };
@@ -116,20 +113,4 @@ impl Running {
         }
         Ok(())
     }
-}
-
-/// Builds the grpc-go server.
-pub(crate) fn build_go() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grpc-go-peer");
-    let status = Command::new("go")
-        .args(["build", "-o"])
-        .args([&program, Path::new(".")])
-        .current_dir(root.join(GO))
-        .status()
-        .with_context(|| format!("run `go build` in {GO}"))?;
-    if !status.success() {
-        bail!("`go build` in {GO} ended with {status}");
-    }
-    Ok(program)
 }

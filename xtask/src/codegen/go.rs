@@ -24,6 +24,7 @@ pub(crate) fn module() -> PathBuf {
 
 /// Writes the Go files of these protos into a folder, and says which.
 pub(super) fn generate(
+    go: &Path,
     descriptors: &FileDescriptorSet,
     protos: &[&str],
     folder: &Path,
@@ -43,7 +44,7 @@ pub(super) fn generate(
     let request = request.encode_to_vec();
     let mut files = Vec::new();
     for plugin in PLUGINS {
-        for file in run(plugin, &request)?.file {
+        for file in run(go, plugin, &request)?.file {
             let name = Path::new(file.name()).file_name();
             let path = folder.join(name.context("a generated file has a name")?);
             fs::write(&path, file.content())?;
@@ -53,8 +54,8 @@ pub(super) fn generate(
     Ok(files)
 }
 
-fn run(plugin: &str, request: &[u8]) -> Result<CodeGeneratorResponse> {
-    let mut child = Command::new("go")
+fn run(go: &Path, plugin: &str, request: &[u8]) -> Result<CodeGeneratorResponse> {
+    let mut child = Command::new(go)
         .args(["tool", plugin])
         .current_dir(module())
         .stdin(Stdio::piped())
