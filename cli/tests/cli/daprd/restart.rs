@@ -4,23 +4,15 @@ use dapr_pluggable_testbed::{HttpAnswer, Signal, eventually};
 use serde_json::json;
 
 use super::application::Application;
-use super::resources::{component, subscription};
 use super::sidecar::{Sidecar, post};
 use super::site::Site;
-use crate::program::text;
 
 #[tokio::test]
 async fn with_hup_everything_works_again() {
     let Some(site) = Site::prepare("restart::with_hup_everything_works_again") else {
         return;
     };
-    let file = site.file("data.db");
-    let metadata = [("connectionString", text(&file))];
-    site.write_resources(&[
-        component("store", "state.sqlite-local", &metadata),
-        component("broker", "pubsub.sqlite-local", &metadata),
-        subscription("broker", "orders"),
-    ]);
+    site.keep_in_sqlite();
     let application = Application::willing().await;
     let mut component = site.serve_with("sqlite", &["--on-lost-init=hup"]).await;
     let launch = site.sidecar("shop").application(&application);

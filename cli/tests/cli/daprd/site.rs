@@ -9,7 +9,7 @@ use dapr_pluggable_testbed::{Process, skip, socket_folder, unique};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::resources::configuration;
+use super::resources::{component, configuration, subscription};
 use super::sidecar::Launch;
 use crate::program::{serve, text};
 
@@ -73,6 +73,18 @@ impl Site {
         let documents: Vec<String> = resources.iter().map(Value::to_string).collect();
         let file = self.resources_folder().join("resources.yaml");
         fs::write(file, documents.join("\n---\n")).unwrap();
+    }
+
+    /// Writes a state store and a broker with the topic `orders`, in one file, so that what they keep is there for the next
+    /// process.
+    pub(crate) fn keep_in_sqlite(&self) {
+        let file = self.file("data.db");
+        let metadata = [("connectionString", text(&file))];
+        self.write_resources(&[
+            component("store", "state.sqlite-local", &metadata),
+            component("broker", "pubsub.sqlite-local", &metadata),
+            subscription("broker", "orders"),
+        ]);
     }
 
     /// Serves a component under a name that no component of daprd's own has: `memory-local` for `memory`.

@@ -9,10 +9,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::application::{Application, DONE, FAILED};
-use super::resources::{component, subscription};
 use super::sidecar::{Sidecar, post};
 use super::site::Site;
-use crate::program::text;
 
 /// How long the application works at a message.
 const WORK: Duration = Duration::from_secs(3);
@@ -26,7 +24,7 @@ async fn what_the_application_works_at_is_acknowledged() {
     let Some(site) = Site::prepare(test) else {
         return;
     };
-    durable(&site);
+    site.keep_in_sqlite();
     let application = Application::start(|_| async {
         sleep(WORK).await;
         DONE
@@ -50,7 +48,7 @@ async fn while_the_runtime_holds_its_end_back_state_is_written_too() {
     let Some(site) = Site::prepare(test) else {
         return;
     };
-    durable(&site);
+    site.keep_in_sqlite();
     let (sender, address) = watch::channel(None);
     let written = Arc::new(Mutex::new(None));
     let application = Application::start({
@@ -84,17 +82,6 @@ async fn while_the_runtime_holds_its_end_back_state_is_written_too() {
     let handled = again.sidecar.get("/v1.0/state/store/handled").await;
     assert_eq!(handled.text(), "true");
     assert_eq!(again.messages().await, ["last"]);
-}
-
-/// State and messages in one file, so that they are there for the next process.
-fn durable(site: &Site) {
-    let file = site.file("data.db");
-    let metadata = [("connectionString", text(&file))];
-    site.write_resources(&[
-        component("store", "state.sqlite-local", &metadata),
-        component("broker", "pubsub.sqlite-local", &metadata),
-        subscription("broker", "orders"),
-    ]);
 }
 
 async fn start(site: &Site, application: &Application, flags: &[&str]) -> (Process, Sidecar) {
