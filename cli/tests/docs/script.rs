@@ -7,9 +7,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use dapr_pluggable_testbed::{Process, skip_missing, socket_folder};
+use dapr_pluggable_testbed::{Process, patience, skip_missing, socket_folder};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::document::Step;
 
@@ -149,8 +150,11 @@ impl Session {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut shell = Process::spawn(&mut command);
-        let code = shell.code().await;
-        assert_eq!(code, 0, "{}\n{script}", shell.log());
+        // A shell that is asked to stop ends what it has started; one that is killed would leave it behind.
+        if timeout(patience().mul_f64(0.9), shell.end()).await.is_err() {
+            shell.stop().await;
+        }
+        assert_eq!(shell.code().await, 0, "{}\n{script}", shell.log());
     }
 
     fn write(&self, script: &mut String, index: usize, step: &Step) {
