@@ -202,7 +202,7 @@ impl Lane {
                 Ok(()) if counts => note(book, |tally, _| tally.succeeded(ended - begun)),
                 Ok(()) => {}
                 Err(error) => {
-                    let text = described(self.slot.name(), &error);
+                    let text = described(self.slot.operation.name(), &error);
                     note(book, |tally, _| tally.failed(text, 1));
                     sleep(AFTER_FAILURE).await;
                 }
@@ -242,14 +242,6 @@ fn slots(plan: &Plan, connection: usize, keys: &[String]) -> Vec<Slot> {
 }
 
 impl Slot {
-    fn name(&self) -> &'static str {
-        match self.operation {
-            Operation::Get => "get",
-            Operation::Set => "set",
-            Operation::Update => "update",
-        }
-    }
-
     async fn operate(&mut self, store: &dyn StateStore) -> Result<(), Error> {
         let Some(key) = self.keys.get(self.next) else {
             return Err(Error::internal("there is no key"));

@@ -16,6 +16,17 @@ pub(crate) enum Operation {
     Update,
 }
 
+impl Operation {
+    /// As on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Set => "set",
+            Self::Update => "update",
+        }
+    }
+}
+
 /// One measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::plan::{Operation, Plan};
+use super::plan::Plan;
 use super::tally::Tally;
 use crate::output::Paint;
 
@@ -97,17 +97,13 @@ impl Report {
 }
 
 fn headline(plan: &Plan) -> String {
-    let operation = match plan.operation {
-        Operation::Get => "get",
-        Operation::Set => "set",
-        Operation::Update => "update",
-    };
     let connections = match plan.connections {
         1 => "1 connection".to_owned(),
         many => format!("{many} connections"),
     };
     format!(
-        "{operation}: {connections} x {} in flight, {} keys, values of {} bytes, {:?}",
+        "{}: {connections} x {} in flight, {} keys, values of {} bytes, {:?}",
+        plan.operation.name(),
         plan.in_flight,
         plan.key_count,
         plan.value.len(),
