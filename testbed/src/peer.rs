@@ -14,6 +14,8 @@ use crate::skip::skip_missing;
 
 /// How long a build may take, downloads included.
 const BUILD_CAP: Duration = Duration::from_secs(600);
+/// What components are written against.
+const PROTOS: [&str; 5] = ["common", "state", "pubsub", "bindings", "secretstore"];
 
 /// A program that is a component, or calls one, in another gRPC stack than ours. Its verbs are `serve`, `check` and
 /// `session`; what it is told and says is in `testbed/peers/README.md`.
@@ -43,6 +45,15 @@ impl Peer {
     pub async fn try_go() -> Result<Self, String> {
         let built = build(go).await;
         built.map_err(|missing| format!("{} is missing: {}", missing.what, missing.how))
+    }
+
+    /// The peer in Python. `None` where its packages are not there, which is noted for the test.
+    ///
+    /// # Panics
+    /// When they are not and `CI` is set, and when its stubs cannot be generated.
+    pub async fn python(test: &str) -> Option<Self> {
+        static PEER: OnceCell<Result<Peer, Missing>> = OnceCell::const_new();
+        Self::found(test, PEER.get_or_init(|| build(python)).await)
     }
 
     /// A command that runs it, with what it says for [`Process`](crate::Process).
@@ -116,6 +127,41 @@ fn go(built: &Path) -> Result<Peer, Missing> {
         .unwrap_or_else(|error| panic!("build testbed/peers/go: {error}"));
     Ok(Peer {
         words: vec![program],
+    })
+}
+
+/// Puts its sources beside the stubs that are generated for it: there it finds them.
+fn python(built: &Path) -> Result<Peer, Missing> {
+    let environment = testbed().join("../target/python");
+    if !environment.join("installed.txt").is_file() {
+        return Err(Missing {
+            what: "target/python",
+            how: "`cargo xtask test` installs the packages where there is python3 with venv".into(),
+        });
+    }
+    let (python, folder) = (environment.join("bin/python"), built.join("python"));
+    fs::create_dir_all(&folder).expect("create the folder of the peer in Python");
+    let sources = fs::read_dir(testbed().join("peers/python")).expect("list testbed/peers/python");
+    for source in sources {
+        let source = source.expect("list testbed/peers/python");
+        fs::copy(source.path(), folder.join(source.file_name())).expect("copy the peer in Python");
+    }
+    let protos = testbed().join("../protocol/proto");
+    let mut command = process::Command::new(&python);
+    command
+        .args([
+            "-m",
+            "grpc_tools.protoc",
+            "--python_out=.",
+            "--grpc_python_out=.",
+            "-I",
+        ])
+        .arg(&protos)
+        .args(PROTOS.map(|name| format!("dapr/proto/components/v1/{name}.proto")))
+        .current_dir(&folder);
+    output(&mut command).unwrap_or_else(|error| panic!("generate stubs in Python: {error}"));
+    Ok(Peer {
+        words: vec![python, folder.join("peer.py")],
     })
 }
 

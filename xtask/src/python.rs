@@ -10,7 +10,10 @@ use crate::command::{root, run};
 use crate::debian;
 
 /// What is installed: one list for each program in Python.
-const REQUIREMENTS: [&str; 1] = ["examples/python/requirements.txt"];
+const REQUIREMENTS: [&str; 2] = [
+    "examples/python/requirements.txt",
+    "testbed/peers/python/requirements.txt",
+];
 /// Where; tests look for `bin/python` in it.
 const ENVIRONMENT: &str = "target/python";
 

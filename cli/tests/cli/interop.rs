@@ -2,5 +2,6 @@
 
 mod clients;
 mod go;
+mod python;
 mod servers;
 mod sessions;
