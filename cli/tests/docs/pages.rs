@@ -52,7 +52,6 @@ async fn the_guide() {
         return;
     };
     session.link("venv", &environment);
-    session.link("protocol", &root.join("protocol"));
-    session.copy(&root.join("examples/python/component.py"));
+    session.link("../dapr-pluggable", &root);
     session.run(&steps("guide.md")).await;
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::document::Step;
 
 /// Programs that a page names, as far as a test has something else for them. The port of the host is any free one, and
-/// calls go where it is.
+/// calls go where it is. For `daprd` the host stands in, and answers a get.
 const PROGRAMS: [(&str, &str); 4] = [
     (
         "pluggable",
@@ -42,7 +42,8 @@ exec "$CURL" --fail --silent --show-error "$@""#,
     ),
     (
         "daprd",
-        r#"exec pluggable inspect --sockets-folder "$DAPR_COMPONENTS_SOCKETS_FOLDER""#,
+        r#"exec pluggable run "$@" -- sh -c '"$CURL" --fail --silent --show-error --retry 5 --retry-all-errors \
+    "http://127.0.0.1:$DAPR_HTTP_PORT/v1.0/state/statestore/key"'"#,
     ),
 ];
 
@@ -105,16 +106,10 @@ impl Session {
         fs::create_dir(self.folder("work").join(name)).unwrap();
     }
 
-    /// A link to a folder, in the folder to work in.
+    /// A link to a folder, at a path from the folder to work in.
     pub(crate) fn link(&self, name: &str, to: &Path) {
         let to = to.canonicalize().unwrap();
         symlink(to, self.folder("work").join(name)).unwrap();
-    }
-
-    /// A copy of a file, in the folder to work in.
-    pub(crate) fn copy(&self, from: &Path) {
-        let to = self.folder("work").join(from.file_name().unwrap());
-        fs::copy(from, to).unwrap();
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -183,10 +178,11 @@ impl Session {
                 Ok(())
             }
             Step::File { path, content } => {
-                let path = self.folder("work").join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, content).unwrap();
-                Ok(())
+                // At its turn: a page may change a file that it has used.
+                write!(
+                    script,
+                    "mkdir -p \"$(dirname {path})\"\ncat >{path} <<'END OF {path}'\n{content}END OF {path}\n"
+                )
             }
             Step::Printed(lines) => {
                 let before = index - 1;
