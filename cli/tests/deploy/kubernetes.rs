@@ -139,7 +139,7 @@ async fn a_container_of_the_pod_is_waited_for() {
         annotations["dapr.io/pluggable-components"],
         container["name"]
     );
-    assert!(annotations["dapr.io/enable-native-sidecar"].is_null());
+    assert_eq!(annotations["dapr.io/enable-native-sidecar"], "false");
     let command = words(&container["lifecycle"]["postStart"]["exec"]["command"]);
     let arguments = words(&container["args"]);
     check_names(of_kind(&documents, "Component"), &arguments, &command);
@@ -153,6 +153,7 @@ async fn an_injected_container_is_asked_for() {
     let (pod, container) = (pod(&documents), container(&documents));
     let annotations = &pod["metadata"]["annotations"];
     assert_eq!(annotations["dapr.io/inject-pluggable-components"], "true");
+    assert_eq!(annotations["dapr.io/enable-native-sidecar"], "false");
     assert!(annotations["dapr.io/pluggable-components"].is_null());
     let arguments = words(&container["args"]);
     let probe = ["/usr/local/bin/pluggable", "health", "sqlite-fast"].map(str::to_owned);
