@@ -1,12 +1,14 @@
 //! Runtimes that share a component: two processes, one instance name, a `consumerID` each.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::Stdio;
 
-use dapr_pluggable_testbed::{Peer, Process, eventually_equal, within};
-use dapr_pluggable_testbed::{socket_folder, unique};
+use dapr_pluggable_testbed::{Peer, Process, Signal, eventually_equal, within};
+use dapr_pluggable_testbed::{skip, socket_folder, unique};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::ChildStdin;
+use tokio::process::{ChildStdin, Command};
 
 use crate::program::{serve, text};
 
@@ -20,12 +22,89 @@ struct Session {
     told: usize,
 }
 
-impl Session {
-    fn start(peer: &Peer, socket: &Path, instance: &str, consumer: &str) -> Self {
-        let mut command = peer.command(["session", "--socket", text(socket)]);
-        command.args(["--instance", instance]);
+/// A component, and what its runtimes share.
+struct Shared {
+    peer: Peer,
+    component: Process,
+    socket: PathBuf,
+    instance: String,
+    metadata: Vec<String>,
+    _folder: TempDir,
+}
+
+impl Shared {
+    async fn memory(peer: Peer) -> Self {
+        let folder = socket_folder();
+        let component = serve(folder.path(), &["memory"]).await;
+        Self::new(peer, component, folder, "memory", Vec::new())
+    }
+
+    async fn sqlite(peer: Peer) -> Self {
+        let folder = socket_folder();
+        let component = serve(folder.path(), &["sqlite"]).await;
+        let database = folder.path().join("shared.db");
+        let metadata = vec![format!("connectionString={}", text(&database))];
+        Self::new(peer, component, folder, "sqlite", metadata)
+    }
+
+    /// Where processes have numbers of their own, as in a container: those of its callers are hidden from it.
+    async fn contained(peer: Peer, test: &str) -> Option<Self> {
+        let contain = || {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--pid", "--fork"]);
+            command.args(["--kill-child", "--"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+        };
+        let trial = contain().arg("true").output().await;
+        if !trial.is_ok_and(|trial| trial.status.success()) {
+            skip(test, "no namespaces of processes here");
+            return None;
+        }
+        let folder = socket_folder();
+        let mut command = contain();
+        command
+            .args([env!("CARGO_BIN_EXE_pluggable"), "serve", "memory"])
+            .arg("--sockets-folder")
+            .arg(folder.path());
+        let component = Process::spawn(&mut command);
+        component.says("serving").await;
+        Some(Self::new(peer, component, folder, "memory", Vec::new()))
+    }
+
+    fn new(
+        peer: Peer,
+        component: Process,
+        folder: TempDir,
+        name: &str,
+        metadata: Vec<String>,
+    ) -> Self {
+        Self {
+            peer,
+            component,
+            socket: folder.path().join(format!("{name}.sock")),
+            instance: unique("shared"),
+            metadata,
+            _folder: folder,
+        }
+    }
+
+    fn start(&self, consumer: &str) -> Session {
+        let mut command = self.peer.command(["session", "--socket"]);
+        command
+            .arg(&self.socket)
+            .args(["--instance", &self.instance]);
         command.args(["--metadata", &format!("consumerID={consumer}")]);
-        let mut process = Process::spawn(&mut command);
+        for entry in &self.metadata {
+            command.args(["--metadata", entry]);
+        }
+        Session::new(&mut command)
+    }
+}
+
+impl Session {
+    fn new(command: &mut Command) -> Self {
+        let mut process = Process::spawn(command);
         let commands = process.stdin().unwrap();
         Self {
             process,
@@ -74,6 +153,12 @@ impl Session {
         .await;
     }
 
+    /// It ends without a word.
+    async fn killed(mut self) {
+        self.process.signal(Signal::KILL);
+        self.process.end().await;
+    }
+
     async fn end(mut self) {
         drop(self.commands);
         assert_eq!(self.process.code().await, 0, "{}", self.process.log());
@@ -81,18 +166,32 @@ impl Session {
 }
 
 #[tokio::test]
-async fn two_runtimes_receive_through_each_others_init_pause_and_end() {
-    let test = "two_runtimes_receive_through_each_others_init_pause_and_end";
-    let Some(peer) = Peer::go(test).await else {
-        return;
-    };
-    let folder = socket_folder();
-    let component = serve(folder.path(), &["memory"]).await;
-    let socket = folder.path().join("memory.sock");
-    let instance = unique("shared");
-    let start = |consumer| Session::start(&peer, &socket, &instance, consumer);
+async fn two_runtimes_share_memory() {
+    if let Some(peer) = Peer::go("two_runtimes_share_memory").await {
+        check_two(&Shared::memory(peer).await).await;
+    }
+}
 
-    let (mut one, mut two) = (start("one"), start("two"));
+#[tokio::test]
+async fn two_runtimes_share_sqlite() {
+    if let Some(peer) = Peer::go("two_runtimes_share_sqlite").await {
+        check_two(&Shared::sqlite(peer).await).await;
+    }
+}
+
+#[tokio::test]
+async fn two_runtimes_share_a_container() {
+    let test = "two_runtimes_share_a_container";
+    if let Some(peer) = Peer::go(test).await
+        && let Some(shared) = Shared::contained(peer, test).await
+    {
+        check_two(&shared).await;
+    }
+}
+
+/// They receive through each other's Init, Pause and end.
+async fn check_two(shared: &Shared) {
+    let (mut one, mut two) = (shared.start("one"), shared.start("two"));
     one.does("init").await;
     one.pulls("news").await;
     one.does("publish news 1").await;
@@ -122,7 +221,7 @@ async fn two_runtimes_receive_through_each_others_init_pause_and_end() {
     one.has(&["1", "2", "3", "4", "5"]).await;
 
     // It starts again, and finds what its group has not had.
-    let mut two = start("two");
+    let mut two = shared.start("two");
     two.does("init").await;
     two.pulls("news").await;
     two.has(&["5"]).await;
@@ -133,26 +232,44 @@ async fn two_runtimes_receive_through_each_others_init_pause_and_end() {
     two.does("publish news 6").await;
     two.has(&["5", "6"]).await;
     one.has(&["1", "2", "3", "4", "5", "6"]).await;
-    one.end().await;
+
+    // The other one is killed, and starts again as well.
+    one.killed().await;
     two.does("publish news 7").await;
     two.has(&["5", "6", "7"]).await;
+    let mut one = shared.start("one");
+    one.does("init").await;
+    one.pulls("news").await;
+    one.has(&["7"]).await;
+    two.does("publish news 8").await;
+    two.has(&["5", "6", "7", "8"]).await;
+    one.has(&["7", "8"]).await;
+    one.end().await;
     two.end().await;
-    drop(component);
 }
 
 #[tokio::test]
 async fn a_runtime_whose_channel_idled_out_comes_back_without_init() {
     let test = "a_runtime_whose_channel_idled_out_comes_back_without_init";
-    let Some(peer) = Peer::go(test).await else {
-        return;
-    };
-    let folder = socket_folder();
-    let _component = serve(folder.path(), &["memory"]).await;
-    let socket = folder.path().join("memory.sock");
-    let instance = unique("idle");
-    let start = |consumer| Session::start(&peer, &socket, &instance, consumer);
+    if let Some(peer) = Peer::go(test).await {
+        check_idle(&Shared::memory(peer).await).await;
+    }
+}
 
-    let mut one = start("one");
+#[tokio::test]
+async fn it_comes_back_to_a_container_without_init() {
+    let test = "it_comes_back_to_a_container_without_init";
+    if let Some(peer) = Peer::go(test).await
+        && let Some(shared) = Shared::contained(peer, test).await
+    {
+        check_idle(&shared).await;
+        let log = shared.component.log();
+        assert!(!log.contains("no Init received"), "{log}");
+    }
+}
+
+async fn check_idle(shared: &Shared) {
+    let mut one = shared.start("one");
     one.does("init").await;
     one.does("set k v").await;
     for _ in 0..2 {
@@ -160,7 +277,7 @@ async fn a_runtime_whose_channel_idled_out_comes_back_without_init() {
         assert_eq!(one.does("get k").await, "v");
     }
     // So does a new process, for as long as the instance is there.
-    let mut two = start("two");
+    let mut two = shared.start("two");
     assert_eq!(two.does("get k").await, "v");
     two.does("set k w").await;
     two.end().await;
