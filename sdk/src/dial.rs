@@ -22,6 +22,13 @@ pub(crate) const ANSWER_CAP: Duration = Duration::from_secs(5);
 /// other whole batches.
 const QUEUED_CALLS: usize = 8;
 
+/// How many calls that were given up are remembered for a second, so that their answers, which may be on the way, are no
+/// errors. h2's own 50 are few where an application gives up all that it waits for.
+const REMEMBERED_RESETS: usize = 1024;
+/// How many frames the peer may send for streams that are not known any more, over the whole life of the connection: then
+/// it ends, with all calls. h2's own 1024 are reached by a peer that is merely slower than its callers are patient.
+const STRAY_FRAMES: usize = 1 << 20;
+
 /// Connects. A connection that broke is made anew at the next call. The authority is `localhost`, as Go's clients have
 /// it: HTTP/2 does not allow a path there.
 ///
@@ -42,6 +49,8 @@ pub(crate) async fn dial(socket: &Path) -> Result<Channel> {
     });
     let connected = Endpoint::from_static("http://localhost")
         .buffer_size(QUEUED_CALLS)
+        .http2_max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .http2_max_local_error_reset_streams(STRAY_FRAMES)
         .connect_with_connector(connector)
         .await;
     connected.map_err(|error| {

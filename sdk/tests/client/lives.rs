@@ -1,10 +1,13 @@
 //! Clients while our own server comes and goes, and next to each other.
 
+use dapr_pluggable::client::Client;
 use dapr_pluggable::state::{GetRequest, SetRequest};
-use dapr_pluggable::{ErrorKind, InstanceId, Metadata, Opener as _, Stop};
-use dapr_pluggable_testbed::within;
+use dapr_pluggable::{Blocks, ErrorKind, InstanceId, Metadata, Opener as _, Server, Serving, Stop};
+use dapr_pluggable_testbed::{socket_folder, within};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 
-use super::recorder::{Served, entry, serve};
+use super::recorder::{Recorder, Served, entry, serve};
 
 #[tokio::test]
 async fn the_next_call_after_a_restart_connects_anew() {
@@ -81,4 +84,57 @@ async fn many_calls_share_a_connection() {
         }
     });
     within("all answers", futures::future::join_all(calls)).await;
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_cost_the_others_nothing() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let orders = InstanceId::new("orders");
+    let store = client.open_state_store(&orders, &Metadata::new()).await;
+    let store = store.unwrap();
+    let lasting = store.get(GetRequest::new("never"));
+    let given_up = async {
+        for _ in 0..40 {
+            let call = |number| store.get(GetRequest::new(format!("key {number}")));
+            let mut calls: FuturesUnordered<_> = (0..100).map(call).collect();
+            // The answers to the others are on their way.
+            calls.next().await.unwrap().unwrap();
+        }
+    };
+    tokio::select! {
+        outcome = lasting => panic!("the connection ended: {outcome:?}"),
+        () = within("the calls", given_up) => {}
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_refused_early_cost_the_others_nothing() {
+    const LIMIT: usize = 64 << 10;
+    let (recorder, folder) = (Recorder::default(), socket_folder());
+    let make = move || recorder.clone();
+    let server = Server::new("small")
+        .blocks(Blocks::new().state_store_from(make))
+        .max_message_size(LIMIT)
+        .sockets_folder(folder.path());
+    let serving = Serving::start([server]).await.unwrap();
+    let client = Client::connect(serving.sockets().next().unwrap()).await;
+    let (orders, nothing) = (InstanceId::new("orders"), Metadata::new());
+    let store = client.unwrap().open_state_store(&orders, &nothing).await;
+    let store = store.unwrap();
+    let lasting = store.get(GetRequest::new("never"));
+    let refused = async {
+        for _ in 0..20 {
+            // Most of it is on its way when the limit is seen.
+            let call = |_| store.set(SetRequest::new("k", vec![0; 6 * LIMIT]));
+            for outcome in futures::future::join_all((0..100).map(call)).await {
+                let error = outcome.unwrap_err();
+                assert!(error.message().contains("65536"), "{error:?}");
+            }
+        }
+    };
+    tokio::select! {
+        outcome = lasting => panic!("the connection ended: {outcome:?}"),
+        () = within("the refusals", refused) => {}
+    }
 }

@@ -26,6 +26,10 @@ const TURN: Duration = Duration::from_micros(500);
 /// How many streams a peer may open and cancel while the worker is busy. h2's own bound of 20
 /// would end the connection of a runtime whose time-outs fire while a handler blocks.
 const PENDING_RESETS: usize = 1024;
+/// How many frames a peer may send for streams that are not known any more, over the whole life of
+/// the connection: then it ends, with all its calls. What is still on its way of a request that was
+/// refused before its end comes as such frames; h2's own 1024 are some dozens of large requests.
+const STRAY_FRAMES: usize = 1 << 20;
 
 /// One call with everything hyper wrapped around it.
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -71,6 +75,7 @@ impl Driver {
             .initial_connection_window_size(limits.connection_window)
             .max_concurrent_streams(limits.concurrent_streams)
             .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_local_error_reset_streams(STRAY_FRAMES)
             .auto_date_header(false)
             .serve_connection(wire, Router(Arc::clone(&session)));
         Self {
