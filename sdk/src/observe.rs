@@ -23,6 +23,8 @@ pub(crate) const CALLS: &str = "pluggable_calls_total";
 pub(crate) const CALL_DURATION: &str = "pluggable_call_duration_seconds";
 /// Messages and events that were delivered and not yet answered, by `block` and `instance`.
 pub(crate) const DELIVERIES_IN_FLIGHT: &str = "pluggable_deliveries_in_flight";
+/// Tasks that are alive: connections, subscriptions, what components run beside their calls.
+pub(crate) const TASKS: &str = "pluggable_tasks";
 
 /// Tells the recorder what the metrics mean. Call it once a recorder is installed.
 #[cfg_attr(
@@ -40,6 +42,11 @@ pub(crate) fn describe() {
         DELIVERIES_IN_FLIGHT,
         Unit::Count,
         "Messages and events that were delivered and not yet answered."
+    );
+    metrics::describe_gauge!(
+        TASKS,
+        Unit::Count,
+        "Tasks that are alive: connections, subscriptions, and what else runs beside calls."
     );
 }
 

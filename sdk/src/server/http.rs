@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -47,14 +48,17 @@ pub(super) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Listens at each address, once. Not ready yet.
-    pub(super) async fn listen(addresses: impl Iterator<Item = SocketAddr>) -> Result<Self> {
+    /// Listens at each address, once. Not ready yet. What runs on `runtimes` is counted.
+    pub(super) async fn listen(
+        addresses: impl Iterator<Item = SocketAddr>,
+        runtimes: Vec<Handle>,
+    ) -> Result<Self> {
         let mut endpoints = Self::default();
         let addresses: BTreeSet<SocketAddr> = addresses.collect();
         if addresses.is_empty() {
             return Ok(endpoints);
         }
-        let metrics = recorder();
+        let (metrics, runtimes) = (recorder(), Arc::from(runtimes));
         if let Some(metrics) = metrics {
             let upkeep = tokio::spawn(keep_up(metrics));
             endpoints.tasks.push(AbortOnDropHandle::new(upkeep));
@@ -70,6 +74,7 @@ impl Endpoints {
             let answers = Answers {
                 ready: Arc::clone(&endpoints.ready),
                 metrics,
+                runtimes: Arc::clone(&runtimes),
             };
             let task = tokio::spawn(accept_all(listener, answers));
             endpoints.tasks.push(AbortOnDropHandle::new(task));
@@ -155,6 +160,7 @@ async fn answer_all(
 struct Answers {
     ready: Arc<AtomicBool>,
     metrics: Option<&'static PrometheusHandle>,
+    runtimes: Arc<[Handle]>,
 }
 
 impl Answers {
@@ -170,7 +176,10 @@ impl Answers {
                 (StatusCode::OK, "ready\n".to_owned())
             }
             ("/readyz", _) => (StatusCode::SERVICE_UNAVAILABLE, "not serving\n".to_owned()),
-            ("/metrics", Some(metrics)) => (StatusCode::OK, metrics.render()),
+            ("/metrics", Some(metrics)) => {
+                metrics::gauge!(observe::TASKS).set(self.tasks() as f64);
+                (StatusCode::OK, metrics.render())
+            }
             _ => (StatusCode::NOT_FOUND, "not found\n".to_owned()),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
@@ -178,6 +187,11 @@ impl Answers {
         let plain = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, plain);
         response
+    }
+
+    fn tasks(&self) -> usize {
+        let alive = |runtime: &Handle| runtime.metrics().num_alive_tasks();
+        self.runtimes.iter().map(alive).sum()
     }
 }
 
@@ -192,6 +206,7 @@ mod tests {
         let answers = Answers {
             ready: Arc::default(),
             metrics: None,
+            runtimes: Arc::default(),
         };
         // What is between them has no room for an answer.
         let (mut client, server) = duplex(64);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
+#[cfg(feature = "program")]
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::access::{Access, own_user};
@@ -66,8 +68,11 @@ impl Serving {
             Error::internal(format!("start the worker threads: {error}")).with_source(error)
         })?;
         #[cfg(feature = "program")]
-        let endpoints =
-            Endpoints::listen(options().filter_map(|options| options.http_listen)).await?;
+        let endpoints = {
+            let addresses = options().filter_map(|options| options.http_listen);
+            let runtimes = workers.runtimes().chain([Handle::current()]).collect();
+            Endpoints::listen(addresses, runtimes).await?
+        };
         let mut running = Vec::with_capacity(servers.len());
         for server in servers {
             let name = server.name.clone();

@@ -116,6 +116,12 @@ impl Workers {
         })
     }
 
+    /// The runtimes of the threads.
+    #[cfg(feature = "program")]
+    pub(crate) fn runtimes(&self) -> impl Iterator<Item = Handle> {
+        self.threads.iter().map(|thread| thread.runtime.clone())
+    }
+
     /// The last phase of a stop: ends the runtimes and joins the threads. Call it when everything
     /// that was opened on them is closed. A thread that is still stuck in a handler after `cap`
     /// is left behind with a warning.
