@@ -1,4 +1,4 @@
-//! What must not do harm: programs that are killed or stopped in the middle of their work.
+//! What must do no harm: programs that are killed or stopped in the middle of their work, and work that goes on for long.
 //!
 //! `cargo xtask test --soak` does so more often. `-- --nocapture` shows how much was asked and checked.
 
@@ -8,6 +8,7 @@
 #[path = "../cli/host.rs"]
 mod host;
 mod kill;
+mod leaks;
 mod load;
 mod messages;
 #[expect(dead_code, reason = "the tests of verbs use more of it")]

@@ -48,6 +48,14 @@ impl Messages {
         publishers
     }
 
+    /// Publishes the next number.
+    pub(crate) async fn publish_one(&self, broker: &Arc<dyn PubSub>) {
+        let number = self.next();
+        let publication = Publication::new(TOPIC, number.to_string());
+        broker.publish(publication).await.unwrap();
+        self.ledger().acknowledged.insert(number);
+    }
+
     /// Those that were acknowledged and not accepted.
     pub(crate) fn owed(&self) -> BTreeSet<u32> {
         let ledger = self.ledger();
