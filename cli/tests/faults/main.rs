@@ -9,6 +9,7 @@
 mod host;
 mod kill;
 mod leaks;
+mod limits;
 mod load;
 mod messages;
 #[expect(dead_code, reason = "the tests of verbs use more of it")]

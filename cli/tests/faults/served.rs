@@ -45,6 +45,11 @@ impl Served {
         self.process.says("serving").await;
     }
 
+    /// Starts another one for the same socket.
+    pub(crate) fn begin_another(&self) -> Process {
+        Process::spawn(&mut command(self.component, &self.folder, &[]))
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         let file = format!("{}.sock", self.component);
         self.folder.path().join(file)
