@@ -10,6 +10,7 @@ mod help;
 mod host;
 mod inspect;
 mod interop;
+mod large;
 mod program;
 mod run;
 mod serve;

@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status};
 
-use super::core::{Dispatch, Offload, Peer, Service};
+use super::core::{Dispatch, Offload, Peer, Service, sized};
 use super::instances::{Found, Instances, Lifecycle};
 use super::lost_init::LostInit;
 use super::peers::Peers;
@@ -143,8 +143,8 @@ pub(super) fn reply<T: Wire<Message: Message>>(
     result: Result<T>,
 ) -> Answer<T::Message> {
     let message = result.map_err(refuse)?.into_wire();
-    warn_of_size(rpc, &message);
-    Ok(Response::new(message))
+    let bytes = warn_of_size(rpc, &message);
+    Ok(sized(Response::new(message), bytes))
 }
 
 /// The answer without content.
@@ -153,8 +153,8 @@ pub(super) fn done<M: Default>(result: Result<()>) -> Answer<M> {
     Ok(Response::new(M::default()))
 }
 
-/// Warns of a message that Dapr's runtime will not take.
-pub(super) fn warn_of_size(rpc: &'static str, message: &impl Message) {
+/// Warns of a message that Dapr's runtime will not take. Gives how many bytes it is.
+pub(super) fn warn_of_size(rpc: &'static str, message: &impl Message) -> usize {
     let bytes = message.encoded_len();
     if bytes > RUNTIME_LIMIT {
         tracing::warn!(
@@ -164,4 +164,5 @@ pub(super) fn warn_of_size(rpc: &'static str, message: &impl Message) {
             "an answer is larger than Dapr's runtime takes"
         );
     }
+    bytes
 }

@@ -12,6 +12,7 @@
 //! | `driver` | one connection: its turns, its calls, its end |
 //! | `dispatch` | which service a call is for, and whether it is offloaded |
 //! | `guard` | panics, deadlines and slow polls of one call |
+//! | `backlog` | answers that the peer has not taken, and the calls that wait for that |
 //! | `serve` | workers, the accept loop, placement, the phases of a stop |
 //!
 //! A stop has phases, and the caller drives them, because what `Init` opened lives on the reactor
@@ -22,6 +23,7 @@
 //! workers): blocking work belongs in `tokio::task::spawn_blocking`, or the service is registered
 //! with [`Offload::Yes`]. `tokio::task::block_in_place` panics on a worker.
 
+mod backlog;
 mod dispatch;
 mod driver;
 mod guard;
@@ -30,6 +32,7 @@ mod serve;
 mod tests;
 mod wire;
 
+pub(crate) use backlog::sized;
 pub(crate) use dispatch::{Dispatch, Offload, Service};
 pub(crate) use serve::{Drained, Listening, Workers, default_workers};
 

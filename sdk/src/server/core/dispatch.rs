@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tonic::server::NamedService;
 
+use super::backlog::{Backlog, Inbound};
 use super::guard::{self, Body, Call, Handler};
 use super::{Observer, Peer};
 
@@ -23,7 +24,7 @@ use super::{Observer, Peer};
 /// ready, and their clones are cheap.
 pub(crate) trait Service:
     tower_service::Service<
-        Request<Incoming>,
+        Request<Inbound>,
         Response = Response<tonic::body::Body>,
         Error = Infallible,
         Future = Handler,
@@ -37,7 +38,7 @@ pub(crate) trait Service:
 
 impl<S> Service for S where
     S: tower_service::Service<
-            Request<Incoming>,
+            Request<Inbound>,
             Response = Response<tonic::body::Body>,
             Error = Infallible,
             Future = Handler,
@@ -72,7 +73,7 @@ struct Entry {
     /// Its place in a router's list of services already seen.
     index: usize,
     offload: Offload,
-    start: Arc<dyn Fn(Request<Incoming>) -> Handler + Send + Sync>,
+    start: Arc<dyn Fn(Request<Inbound>) -> Handler + Send + Sync>,
 }
 
 impl std::fmt::Debug for Dispatch {
@@ -125,6 +126,7 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     /// One flag per service: set by its first call.
     seen: Box<[AtomicBool]>,
+    backlog: Arc<Backlog>,
 }
 
 impl Session {
@@ -136,7 +138,12 @@ impl Session {
             .iter()
             .map(|_| AtomicBool::new(false))
             .collect();
-        Self { peer, shared, seen }
+        Self {
+            peer,
+            shared,
+            seen,
+            backlog: Arc::default(),
+        }
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -171,9 +178,10 @@ impl hyper::service::Service<Request<Incoming>> for Router {
         let uri = request.uri();
         let method = uri.path_and_query().cloned();
         let method = method.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let backlog = &self.0.backlog;
         match guard::timeout(request.headers()) {
-            Ok(deadline) => Call::new(method, deadline, || self.start(request)),
-            Err(status) => Call::new(method, None, || guard::answer(status)),
+            Ok(deadline) => Call::new(method, deadline, backlog, || self.start(request)),
+            Err(status) => Call::new(method, None, backlog, || guard::answer(status)),
         }
     }
 }
@@ -191,6 +199,7 @@ impl Router {
         };
         session.note_call(entry);
         request.extensions_mut().insert(session.peer);
+        let request = request.map(|body| Inbound::new(body, Arc::clone(&session.backlog)));
         match (&entry.offload, &session.shared.offload) {
             (Offload::Yes, Some(runtime)) => offload(runtime, Arc::clone(&entry.start), request),
             _ => (entry.start)(request),
@@ -228,8 +237,8 @@ fn refuse<B>(request: &Request<B>) -> Option<Response<tonic::body::Body>> {
 /// panicked.
 fn offload(
     runtime: &Handle,
-    start: Arc<dyn Fn(Request<Incoming>) -> Handler + Send + Sync>,
-    request: Request<Incoming>,
+    start: Arc<dyn Fn(Request<Inbound>) -> Handler + Send + Sync>,
+    request: Request<Inbound>,
 ) -> Handler {
     let task = AbortOnDropHandle::new(runtime.spawn(async move { start(request).await }));
     Box::pin(async move {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 use tonic::codegen::BoxFuture;
 use tonic::{Code, Status};
 
+use super::backlog::{Backlog, Unsent};
 use crate::wire::status;
 
 /// A handler's future, as tonic's generated services make it.
@@ -33,6 +34,7 @@ const WARNED_METHODS: usize = 256;
 
 /// One call under guard. It always answers.
 pub(super) struct Call {
+    backlog: Arc<Backlog>,
     handler: Handler,
     watch: Watch,
 }
@@ -43,12 +45,14 @@ impl Call {
     pub(super) fn new(
         method: PathAndQuery,
         deadline: Option<Duration>,
+        backlog: &Arc<Backlog>,
         start: impl FnOnce() -> Handler,
     ) -> Self {
         let handler = catch_unwind(AssertUnwindSafe(start))
             .unwrap_or_else(|payload| answer(panicked(&method, &*payload)));
         let deadline = deadline.map(Deadline::after);
         Self {
+            backlog: Arc::clone(backlog),
             handler,
             watch: Watch { method, deadline },
         }
@@ -69,15 +73,21 @@ impl Future for Call {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { handler, watch } = self.get_mut();
+        let Self {
+            backlog,
+            handler,
+            watch,
+        } = self.get_mut();
         let mut response = match watch.poll(cx, |cx| handler.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(response))) => response,
             Err(status) => status.into_http(),
         };
+        let unsent = backlog.add(&mut response);
         rename_too_large(response.headers_mut());
         Poll::Ready(Ok(response.map(|body| Body {
             inner: Some(body),
+            unsent,
             watch: watch.take(),
         })))
     }
@@ -87,6 +97,8 @@ impl Future for Call {
 pub(super) struct Body {
     /// `None` once it failed: what panicked is not polled again.
     inner: Option<tonic::body::Body>,
+    /// Counts the answer, which is the first data.
+    unsent: Option<Unsent>,
     watch: Watch,
 }
 
@@ -98,7 +110,11 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { inner, watch } = self.get_mut();
+        let Self {
+            inner,
+            unsent,
+            watch,
+        } = self.get_mut();
         let Some(body) = inner else {
             return Poll::Ready(None);
         };
@@ -109,7 +125,10 @@ impl http_body::Body for Body {
                 if let Some(trailers) = frame.trailers_mut() {
                     rename_too_large(trailers);
                 }
-                return Poll::Ready(Some(Ok(frame)));
+                return Poll::Ready(Some(Ok(match unsent.take() {
+                    Some(unsent) => frame.map_data(|data| unsent.with(data)),
+                    None => frame,
+                })));
             }
             Ok(Poll::Ready(Some(Err(status)))) | Err(status) => status,
         };

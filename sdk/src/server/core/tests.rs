@@ -2,6 +2,7 @@
 //! client, and raw HTTP/2 where a client library would hide what is tested.
 
 mod accept;
+mod backlog;
 mod calls;
 mod cancel;
 mod flow;
@@ -28,7 +29,9 @@ use tonic::server::NamedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Dispatch, Drained, Limits, Listening, Observer, Offload, Workers, default_workers};
+use super::{
+    Dispatch, Drained, Limits, Listening, Observer, Offload, Workers, default_workers, sized,
+};
 
 /// No test takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,9 +61,7 @@ impl Probe {
     /// Echoes every message.
     fn echo() -> Self {
         Self {
-            unary: Arc::new(|request| {
-                Box::pin(async move { Ok(Response::new(request.into_inner())) })
-            }),
+            unary: Arc::new(|request| Box::pin(async move { Ok(answer(request.into_inner())) })),
             stream: Arc::new(|request| {
                 Box::pin(async move { Ok(Response::new(Box::pin(request.into_inner()) as _)) })
             }),
@@ -73,7 +74,7 @@ impl Probe {
     {
         self.unary = Arc::new(move |request| {
             let reply = handler(request);
-            Box::pin(async move { Ok(Response::new(reply.await?)) })
+            Box::pin(async move { Ok(answer(reply.await?)) })
         });
         self
     }
@@ -88,6 +89,11 @@ impl Probe {
         });
         self
     }
+}
+
+fn answer(message: Bytes) -> Response<Bytes> {
+    let bytes = message.len();
+    sized(Response::new(message), bytes)
 }
 
 impl NamedService for Probe {

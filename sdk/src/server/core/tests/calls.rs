@@ -302,7 +302,9 @@ async fn a_panic_is_one_line_of_the_log() {
     let log = Log::default();
     let _capture = log.capture(Level::INFO);
     let method = PathAndQuery::from_static("/test.Log/Panic");
-    let call = Call::new(method, None, || Box::pin(async { panic!("text {}", 1) }));
+    let call = Call::new(method, None, &Arc::default(), || {
+        Box::pin(async { panic!("text {}", 1) })
+    });
     assert_eq!(
         call.await.unwrap().headers().get("grpc-status").unwrap(),
         "13"
@@ -329,9 +331,14 @@ async fn a_slow_poll_is_warned_about_once_per_method() {
                 respond(http::Response::default()).await
             })
         };
-        Call::new(PathAndQuery::from_static(method), None, slow)
-            .await
-            .unwrap();
+        Call::new(
+            PathAndQuery::from_static(method),
+            None,
+            &Arc::default(),
+            slow,
+        )
+        .await
+        .unwrap();
     }
     let lines = log.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
+use h2::{Ping, PingPong, SendStream};
 use http::{Request, StatusCode};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 pub(super) struct Raw {
     send: SendRequest<Bytes>,
+    pings: PingPong,
     connection: JoinHandle<Result<(), h2::Error>>,
 }
 
@@ -19,9 +20,15 @@ pub(super) async fn connect(socket: &Path) -> Raw {
 }
 
 pub(super) async fn over(stream: UnixStream) -> Raw {
-    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    let (send, mut connection) = h2::client::Builder::new()
+        // What is not read of one stream takes nothing from the others.
+        .initial_connection_window_size(1 << 30)
+        .handshake(stream)
+        .await
+        .unwrap();
     Raw {
         send,
+        pings: connection.ping_pong().unwrap(),
         connection: tokio::spawn(connection),
     }
 }
@@ -44,6 +51,18 @@ pub(super) fn message(payload: &[u8]) -> Bytes {
     framed.put_u32(u32::try_from(payload.len()).unwrap());
     framed.put_slice(payload);
     framed.freeze()
+}
+
+/// The message of an answer, without a look at its status.
+pub(super) async fn read(answer: ResponseFuture) -> Bytes {
+    let mut body = answer.await.unwrap().into_body();
+    let mut reply = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        reply.extend_from_slice(&data);
+    }
+    reply.split_off(5.min(reply.len())).freeze()
 }
 
 impl Raw {
@@ -70,12 +89,7 @@ impl Raw {
     pub(super) async fn unary(&mut self, method: &str, payload: &[u8]) -> Bytes {
         let (answer, mut body) = self.open(method).await;
         body.send_data(message(payload), true).unwrap();
-        let mut body = answer.await.unwrap().into_body();
-        let mut reply = BytesMut::new();
-        while let Some(data) = body.data().await {
-            reply.extend_from_slice(&data.unwrap());
-        }
-        reply.split_off(5.min(reply.len())).freeze()
+        read(answer).await
     }
 
     /// Lets the connection's task, which shares this thread, write what it has.
@@ -83,6 +97,12 @@ impl Raw {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Returns when the server has done what everything sent before asks of it.
+    pub(super) async fn heard(&mut self) {
+        self.flushed().await;
+        self.pings.ping(Ping::opaque()).await.unwrap();
     }
 
     /// Closes the socket without a word.
