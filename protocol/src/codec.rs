@@ -59,3 +59,6 @@ impl<T: Message> Encoder for Fitting<T> {
         BufferSettings::new(BUFFER, YIELD)
     }
 }
+
+#[cfg(test)]
+mod tests;
