@@ -61,7 +61,7 @@ async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
         let client = sqlite.client().await;
         let store = sqlite.state_store(&client).await;
         writes.check(&store).await;
-        let broker = sqlite.pubsub(&client).await;
+        let broker = sqlite.impatient_pubsub(&client).await;
         let mut subscriber = Subscriber::start(&broker, &messages);
         subscriber.receive_owed().await;
 
@@ -89,7 +89,7 @@ async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
     }
     let client = sqlite.client().await;
     writes.check(&sqlite.state_store(&client).await).await;
-    let broker = sqlite.pubsub(&client).await;
+    let broker = sqlite.impatient_pubsub(&client).await;
     Subscriber::start(&broker, &messages).receive_owed().await;
     println!(
         "{} acknowledged writes are there, {} acknowledged messages have come",

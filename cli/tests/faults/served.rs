@@ -74,8 +74,19 @@ impl Served {
 
     /// The broker.
     pub(crate) async fn pubsub(&self, client: &Client) -> Arc<dyn PubSub> {
-        let quick = [("consumerID", "app"), ("visibilityTimeout", "500ms")];
-        let (instance, metadata) = (InstanceId::new("pubsub"), self.metadata(&quick));
+        self.pubsub_with(client, &[]).await
+    }
+
+    /// The broker, where what was in the hands of a killed process comes again soon. Also what somebody is slow with.
+    pub(crate) async fn impatient_pubsub(&self, client: &Client) -> Arc<dyn PubSub> {
+        let soon = ("visibilityTimeout", "500ms");
+        self.pubsub_with(client, &[soon]).await
+    }
+
+    async fn pubsub_with(&self, client: &Client, properties: &[(&str, &str)]) -> Arc<dyn PubSub> {
+        let mut metadata = self.metadata(properties);
+        metadata.insert("consumerID", "app");
+        let instance = InstanceId::new("pubsub");
         client.open_pubsub(&instance, &metadata).await.unwrap()
     }
 
