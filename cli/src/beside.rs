@@ -91,34 +91,29 @@ pub(crate) enum End {
     Ended {
         /// The code that says how.
         code: ExitCode,
-        /// How to stop what ran beside it.
-        stop: Stop,
-        /// Whether a signal was the reason.
-        is_signalled: bool,
+        /// The signal that was the reason, if one was.
+        signal: Option<Signal>,
     },
     /// A second signal wants everything to end at once, with this code.
     CutShort(ExitCode),
 }
 
 impl End {
-    /// Stops what ran beside the command, and says with which code to end. A second signal cuts the stop short; signals
-    /// before the end of the command count.
+    /// Stops what ran beside the command, which lingers where no signal was the reason, and says with which code to end. A
+    /// second signal cuts the stop short; the one that was the reason counts.
     pub(crate) async fn stop(
         self,
         signals: &mut Signals,
         stop: impl AsyncFnOnce(Stop),
     ) -> ExitCode {
-        let (code, how, is_signalled) = match self {
+        let (code, first) = match self {
             Self::CutShort(code) => return code,
-            Self::Ended {
-                code,
-                stop,
-                is_signalled,
-            } => (code, stop, is_signalled),
+            Self::Ended { code, signal } => (code, signal),
         };
+        let how = first.map_or(Stop::Linger, Signal::stop);
         tokio::select! {
             biased;
-            again = second(signals, is_signalled) => {
+            again = second(signals, first) => {
                 tracing::warn!(signal = %again, "the stop was cut short");
                 again.exit_code()
             }
@@ -161,8 +156,7 @@ impl Running {
                     tracing::info!(command = self.name, %status, "ended");
                     return Ok(End::Ended {
                         code: exit::code_of(status),
-                        stop: first.map_or(Stop::Linger, |(signal, _)| signal.stop()),
-                        is_signalled: first.is_some(),
+                        signal: first.map(|(signal, _)| signal),
                     });
                 }
                 () = passed(first.map(|(_, deadline)| deadline)) => {
@@ -195,8 +189,8 @@ impl Running {
 
 /// The second signal of all. The key that ended the command may be heard of after the command's end: that one is the
 /// first.
-async fn second(signals: &mut Signals, is_signalled: bool) -> Signal {
-    if !is_signalled {
+async fn second(signals: &mut Signals, first: Option<Signal>) -> Signal {
+    if first.is_none() {
         let signal = signals.next().await;
         tracing::info!(%signal, "stopping already");
     }

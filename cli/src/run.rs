@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use dapr_pluggable::ErrorKind;
 use dapr_pluggable::program::{LogArgs, Signals};
 use dapr_pluggable::socket::SocketsFolder;
-use dapr_pluggable::{ErrorKind, Stop};
 use dapr_pluggable_host::api::{self, Api};
 use dapr_pluggable_host::{Environment, Host, Running};
 use tokio::net::TcpListener;
@@ -144,22 +144,18 @@ impl Arguments {
     ) -> Result<End> {
         let asked = serving.running.shutdown().cancelled();
         let Some((command, words)) = self.command.split_first() else {
-            let (stop, is_signalled) = tokio::select! {
+            let signal = tokio::select! {
                 signal = signals.next() => {
                     tracing::info!(%signal, "stopping");
-                    (signal.stop(), true)
+                    Some(signal)
                 }
                 () = asked => {
                     tracing::info!("stopping, as the application asks for");
-                    (Stop::Drain, false)
+                    None
                 }
             };
             let code = ExitCode::SUCCESS;
-            return Ok(End::Ended {
-                code,
-                stop,
-                is_signalled,
-            });
+            return Ok(End::Ended { code, signal });
         };
         let environment = [
             ("APP_ID", OsString::from(&self.app_id)),
