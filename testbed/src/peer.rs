@@ -115,7 +115,7 @@ fn go(built: &Path) -> Result<Peer, Missing> {
             .current_dir(testbed().join("peers/go"))
             // A Go that is too old says so; it does not fetch another one.
             .env("GOTOOLCHAIN", "local");
-        output(&mut command)
+        run(&mut command)
     };
     go(&["mod", "download"]).map_err(|error| Missing {
         what: "Go 1.24 or newer with the modules of testbed/peers/go",
@@ -159,22 +159,20 @@ fn python(built: &Path) -> Result<Peer, Missing> {
         .arg(&protos)
         .args(PROTOS.map(|name| format!("dapr/proto/components/v1/{name}.proto")))
         .current_dir(&folder);
-    output(&mut command).unwrap_or_else(|error| panic!("generate stubs in Python: {error}"));
+    run(&mut command).unwrap_or_else(|error| panic!("generate stubs in Python: {error}"));
     Ok(Peer {
         words: vec![python, folder.join("peer.py")],
     })
 }
 
-/// What a program writes when it ends well, and otherwise what went wrong.
-fn output(command: &mut process::Command) -> Result<String, String> {
+/// Runs a program to its end, and says what went wrong.
+fn run(command: &mut process::Command) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| error.to_string())?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
-        Ok(text(&output.stdout))
-    } else {
-        Err(text(&output.stderr))
+        return Ok(());
     }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 fn testbed() -> PathBuf {

@@ -98,7 +98,6 @@ func (c *caller) pull(ctx context.Context, topic string) error {
 	if err != nil {
 		return err
 	}
-	c.stream = stream
 	own := &pulling{BidiStreamingClient: stream.BidiStreamingClient, end: stream.end,
 		messages: make(chan *pb.PullMessagesResponse)}
 	c.stream = own

@@ -61,7 +61,7 @@ class Worlds:
         self.by_name = {}
 
     def open(self, block, request, context):
-        name = instance(context)
+        name = self.name(context)
         properties = dict(request.metadata.properties)
         note(init=block, instance=name, metadata=properties)
         world = self.by_name.setdefault(name, World())
@@ -69,14 +69,14 @@ class Worlds:
         return world, properties
 
     async def of(self, block, context):
-        world = self.by_name.get(instance(context))
+        world = self.by_name.get(self.name(context))
         if world is None or block not in world.opened:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"no Init received for {instance(context)!r}")
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"no Init received for {self.name(context)!r}")
         return world
 
-
-def instance(context):
-    return dict(context.invocation_metadata()).get("x-component-instance", "")
+    def name(self, context):
+        """The instance that a call is for."""
+        return dict(context.invocation_metadata()).get("x-component-instance", "")
 
 
 class Broker(pubsub_pb2_grpc.PubSubServicer):

@@ -67,7 +67,7 @@ class State(
     async def Get(self, request, context):
         store = await self.store(context)
         if request.key == HELD:
-            await hold(context)
+            await hold(self.worlds.name(context))
         return state_pb2.GetResponse(**store.get(request.key))
 
     async def Set(self, request, context):
@@ -124,9 +124,8 @@ async def refuse_etag(key, context):
     await context.abort(grpc.StatusCode.FAILED_PRECONDITION, text, (trailer,))
 
 
-async def hold(context):
+async def hold(name):
     """Waits until the caller gives up, and says so."""
-    name = dict(context.invocation_metadata()).get("x-component-instance", "")
     note(held=name)
     try:
         await asyncio.Event().wait()
