@@ -1,9 +1,10 @@
 //! Child processes: owned, listened to, and ended by their id.
 
+use std::fs;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
@@ -76,6 +77,17 @@ impl Process {
         said.unwrap_or_else(|| panic!("it never said {text:?}:\n{}", self.log()))
     }
 
+    /// Waits for a line of its log that has a field, as in `address=127.0.0.1:80`, and gives the value.
+    ///
+    /// # Panics
+    /// As [`says`](Self::says).
+    pub async fn says_field(&self, name: &str) -> String {
+        let field = format!("{name}=");
+        let line = self.says(&field).await;
+        let value = line.split(&field).nth(1).unwrap_or_default();
+        value.split_whitespace().next().unwrap_or_default().into()
+    }
+
     /// What it has said, standard output and error as the lines came.
     #[must_use]
     pub fn log(&self) -> String {
@@ -121,8 +133,44 @@ impl Process {
     /// # Panics
     /// When it has ended.
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
-        kill_process(id.expect("the id of a process"), signal).expect("send a signal");
+        kill_process(self.pid(), signal).expect("send a signal");
+    }
+
+    /// Lets it have no more than so many descriptors from now on.
+    ///
+    /// # Panics
+    /// When it has ended, or was allowed fewer before.
+    pub fn limit_descriptors(&self, most: u64) {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("limit descriptors");
+    }
+
+    /// A field of what the system says of it in `/proc`, such as `SigCgt`.
+    ///
+    /// # Panics
+    /// When it has ended, and when there is no such field.
+    #[must_use]
+    pub fn status(&self, field: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("read the status of a process");
+        let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+        let value = fields.find_map(|(name, value)| (name == field).then_some(value));
+        let value = value.unwrap_or_else(|| panic!("{field} is not in:\n{status}"));
+        value.trim().to_owned()
+    }
+
+    /// A field that is an amount of memory, such as `VmRSS` (resident now) or `VmHWM` (at most so far), in bytes.
+    ///
+    /// # Panics
+    /// As [`status`](Self::status), and when the field is something else.
+    #[must_use]
+    pub fn memory(&self, field: &str) -> u64 {
+        let amount = self.status(field);
+        let kilobytes = amount.strip_suffix(" kB").expect("an amount of memory");
+        kilobytes.parse::<u64>().expect("an amount of memory") << 10
     }
 
     /// Waits until it ends, and for its last words.
@@ -153,6 +201,11 @@ impl Process {
     /// As [`end`](Self::end).
     pub async fn stop(&mut self) -> ExitStatus {
         self.stop_within(patience()).await
+    }
+
+    fn pid(&self) -> Pid {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        id.expect("the id of a process")
     }
 
     async fn stop_within(&mut self, grace: Duration) -> ExitStatus {
@@ -212,6 +265,22 @@ mod tests {
     #[should_panic(expected = "it never said \"second\":\nfirst\n")]
     async fn it_does_not_wait_for_who_has_ended() {
         shell("echo first").says("second").await;
+    }
+
+    #[tokio::test]
+    async fn it_is_seen_and_limited_while_it_runs() {
+        let process = shell("echo at address=127.0.0.1:1 now; read line; exec tail -f /dev/null");
+        assert_eq!(process.says_field("address").await, "127.0.0.1:1");
+        assert_eq!(process.status("Name"), "sh");
+        let resident = process.memory("VmRSS");
+        assert!((1..=process.memory("VmHWM")).contains(&resident));
+        process.limit_descriptors(7);
+        let limits = fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let fields: Vec<&str> = line.unwrap().split_whitespace().collect();
+        assert_eq!(fields[3..5], ["7", "7"]);
     }
 
     #[tokio::test]

@@ -147,7 +147,7 @@ async fn side_by_side(
         println!(
             "{}: {} KB resident at the start",
             server.name,
-            resident(server)?
+            resident(server)
         );
     }
     for (name, load) in loads {
@@ -167,7 +167,7 @@ async fn side_by_side(
     }
     println!();
     for server in running {
-        let resident = resident(&server)?;
+        let resident = resident(&server);
         println!("{}: {resident} KB resident at the end", server.name);
         server.stop().await?;
     }

@@ -1,6 +1,5 @@
 //! One figure at a time.
 
-use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -44,10 +43,6 @@ pub(crate) async fn first_answer(folder: &Path) -> Result<Duration> {
 }
 
 /// How much memory a server has resident, in KB.
-pub(crate) fn resident(server: &Running) -> Result<u64> {
-    let path = format!("/proc/{}/status", server.process.id());
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.with_context(|| format!("find VmRSS in {path}"))
+pub(crate) fn resident(server: &Running) -> u64 {
+    server.process.memory("VmRSS") >> 10
 }

@@ -34,10 +34,7 @@ type Client = StateStoreClient<Channel>;
 
 /// The largest amount of memory that a process has had, in bytes.
 fn peak(process: &Process) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
-    kilobytes.parse::<usize>().unwrap() << 10
+    process.memory("VmHWM").try_into().unwrap()
 }
 
 /// Whether a client reads what comes.

@@ -233,9 +233,7 @@ async fn a_command_that_cannot_be_started_has_codes_of_its_own() {
 async fn probes_and_metrics_are_there_over_http() {
     let folder = socket_folder();
     let component = serve(folder.path(), &["memory", "--http-listen=0"]).await;
-    let line = component.says("address=").await;
-    let address = line.split("address=").nth(1).unwrap();
-    let address: SocketAddr = address.split_whitespace().next().unwrap().parse().unwrap();
+    let address: SocketAddr = component.says_field("address").await.parse().unwrap();
     for path in ["/livez", "/readyz"] {
         // The address is there before the process is ready.
         eventually(path, async || {

@@ -1,7 +1,6 @@
 //! The end without a word, as when the power fails: SIGKILL in the middle of many writes.
 
 use dapr_pluggable_testbed::{Process, Signal, rounds, within};
-use tokio::process::Command;
 
 use crate::host::{self, Host};
 use crate::load::{OverHttp, Writes};
@@ -18,20 +17,12 @@ async fn kill(process: &mut Process) {
     assert_eq!(process.code().await, -1, "{}", process.log());
 }
 
-/// A host with its own components, in the data folder of a user.
-fn run(home: &str) -> Command {
-    let mut command = host::command(&[]);
-    command.env("HOME", home);
-    command
-}
-
 #[tokio::test]
 async fn a_host_has_every_acknowledged_write_after_a_kill() {
     let home = tempfile::tempdir().unwrap();
-    let home = home.path().to_str().unwrap();
     let writes = Writes::default();
     for round in 0..rounds(2) {
-        let mut host = Host::spawn(&mut run(home)).await;
+        let mut host = Host::spawn(host::command(&[]).env("HOME", home.path())).await;
         writes.check(&OverHttp(host.address())).await;
         let mut load = writes.begin(OverHttp(host.address()));
         load.goes_on(enough(round)).await;
@@ -44,7 +35,7 @@ async fn a_host_has_every_acknowledged_write_after_a_kill() {
             );
         }
     }
-    let host = Host::spawn(&mut run(home)).await;
+    let host = Host::spawn(host::command(&[]).env("HOME", home.path())).await;
     writes.check(&OverHttp(host.address())).await;
     host.stop().await;
     println!(

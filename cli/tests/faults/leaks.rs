@@ -10,7 +10,7 @@ use dapr_pluggable::client::Client;
 use dapr_pluggable::pubsub::PubSub;
 use dapr_pluggable::state::{GetRequest, SetRequest, StateStore};
 use dapr_pluggable::{InstanceId, Opener as _};
-use dapr_pluggable_testbed::{HttpRequest, Process, eventually_equal, rounds};
+use dapr_pluggable_testbed::{HttpRequest, eventually_equal, rounds};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
@@ -58,13 +58,6 @@ impl Belongings {
     }
 }
 
-/// Resident memory in bytes.
-fn resident(process: &Process) -> u64 {
-    let pages = fs::read_to_string(format!("/proc/{}/statm", process.id())).unwrap();
-    let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * u64::try_from(rustix::param::page_size()).unwrap()
-}
-
 /// A component with a runtime that stays.
 struct Subject {
     served: Served,
@@ -78,9 +71,7 @@ struct Subject {
 impl Subject {
     async fn start(component: &'static str) -> Self {
         let served = Served::start(component, &["--http-listen=0"]).await;
-        let line = served.process.says("address=").await;
-        let address = line.split("address=").nth(1).unwrap();
-        let probes = address.split_whitespace().next().unwrap().parse().unwrap();
+        let probes = served.process.says_field("address").await.parse().unwrap();
         let client = served.client().await;
         Self {
             probes,
@@ -113,13 +104,13 @@ impl Subject {
         let process = &self.served.process;
         work(self, turns / 4).await;
         let before = Belongings::of(self).await;
-        let memory = resident(process);
+        let memory = process.memory("VmRSS");
         work(self, rounds(turns)).await;
         eventually_equal("what there is more of", vec![], async || {
             Belongings::of(self).await.beyond(before, turns)
         })
         .await;
-        let grown = resident(process).saturating_sub(memory);
+        let grown = process.memory("VmRSS").saturating_sub(memory);
         println!(
             "{}: {turns} turns, {memory} + {grown} bytes, {before:?}",
             self.served.component

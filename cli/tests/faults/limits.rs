@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::TcpStream as StdStream;
 use std::os::unix::net::UnixListener;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,31 +14,10 @@ use dapr_pluggable_testbed::{Process, Signal, eventually, rounds, within};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::Command;
 
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::program::{run, text};
 use crate::served::Served;
-
-/// The same command with 64 descriptors.
-fn with_few_descriptors(command: &Command) -> Command {
-    let command = command.as_std();
-    let mut limited = Command::new("/bin/sh");
-    limited
-        .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    limited
-}
 
 /// What a process has used of the CPU.
 fn cpu_time(process: &Process) -> Duration {
@@ -66,8 +44,8 @@ async fn ask(connection: &mut TcpStream, request: &str) -> String {
 async fn a_host_lives_through_a_lack_of_descriptors() {
     const SAVE: &str = "POST /v1.0/state/statestore HTTP/1.1\r\nHost: h\r\nContent-Length: 23\r\n\r\n[{\"key\":\"k\",\"value\":1}]";
     let home = tempfile::tempdir().unwrap();
-    let command = host::command(&["--data-dir", text(home.path())]);
-    let host = Host::spawn(&mut with_few_descriptors(&command)).await;
+    let host = Host::start(&["--data-dir", text(home.path())]).await;
+    host.process.limit_descriptors(64);
     let mut witness = TcpStream::connect(host.address()).await.unwrap();
     let answer = ask(&mut witness, SAVE).await;
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");

@@ -4,7 +4,6 @@
 
 #![cfg(test)]
 
-#[expect(dead_code, reason = "the tests of verbs use more of it")]
 #[path = "../cli/host.rs"]
 mod host;
 mod kill;

@@ -1,6 +1,5 @@
 //! The end on demand, SIGTERM, whatever the program is at.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,11 +36,8 @@ async fn end_of(served: &mut Served, linger: Duration) {
 
 /// Waits until a process would hear of SIGTERM.
 async fn hears(process: &Process) {
-    let path = format!("/proc/{}/status", process.id());
     eventually("a handler of signals", async || {
-        let status = fs::read_to_string(&path).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        let caught = u64::from_str_radix(&process.status("SigCgt"), 16).unwrap();
         caught & 1 << (Signal::TERM.as_raw() - 1) != 0
     })
     .await;

@@ -102,15 +102,7 @@ async fn endpoints_follow_the_life_of_the_server() {
         &["--http-listen=0", "--drain-cap=10m", "--shutdown-linger=0s"],
     )
     .await;
-    let log = server.log();
-    let address = log
-        .split("address=")
-        .nth(1)
-        .unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap();
-    let address: SocketAddr = address.parse().unwrap();
+    let address: SocketAddr = server.says_field("address").await.parse().unwrap();
     assert!(address.ip().is_loopback());
     assert_eq!(fetch(address, "GET", "/livez").await.0, 200);
     assert_eq!(fetch(address, "GET", "/readyz").await.0, 200);

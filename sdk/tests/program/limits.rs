@@ -1,13 +1,11 @@
 //! What the system does not give without end.
 
-use std::env;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
-use dapr_pluggable_testbed::{Process, Signal, socket_folder};
+use dapr_pluggable_testbed::{Signal, socket_folder};
 use libtest_mimic::Trial;
 
-use super::harness::{OpenCall, command_of, socket, trial};
+use super::harness::{OpenCall, serve, socket, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![trial(
@@ -18,14 +16,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 async fn it_lives_through_a_lack_of_descriptors() {
     let folder = socket_folder();
-    let mut command = command_of(Path::new("/bin/sh"), "patient");
-    command
-        .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
-        .arg(env::current_exe().unwrap())
-        .arg("--sockets-folder")
-        .arg(folder.path());
-    let mut program = Process::spawn(&mut command);
-    program.says("serving").await;
+    let mut program = serve(&folder, &[]).await;
+    program.limit_descriptors(64);
     let crowd: Vec<UnixStream> = (0..100)
         .map(|_| UnixStream::connect(socket(&folder)).unwrap())
         .collect();
