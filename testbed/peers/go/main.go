@@ -1,5 +1,5 @@
-// The program peer is a component and a runtime in another gRPC stack, for tests: `peer serve` is a component in Go,
-// `peer check` and `peer session` call one as Dapr's runtime does.
+// The program peer is a component and a runtime in another gRPC stack, for tests: `peer serve` and `peer redis` are
+// components in Go, `peer check` and `peer session` call one as Dapr's runtime does.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 
 const usage = `usage:
   peer serve   --socket FILE
+  peer redis   --socket FILE
   peer check   --socket FILE [--instance NAME] [--metadata KEY=VALUE]... --blocks state,pubsub,binding,secret
   peer session --socket FILE [--instance NAME] [--metadata KEY=VALUE]...`
 
@@ -35,6 +36,8 @@ func main() {
 	switch verb {
 	case "serve":
 		err = serve(target.socket)
+	case "redis":
+		err = serveRedis(target.socket)
 	case "check":
 		err = check(target, strings.Split(*blocks, ","))
 	case "session":

@@ -22,19 +22,35 @@ import (
 
 // serve is a component of its own on bare grpc-go: everything in memory, one world for each instance name.
 func serve(socket string) error {
+	worlds := newWorlds()
+	return listen(socket, func(server *grpc.Server) {
+		pb.RegisterStateStoreServer(server, stateServer{worlds: worlds})
+		pb.RegisterTransactionalStateStoreServer(server, transactionServer{worlds: worlds})
+		pb.RegisterTransactionalStoreMultiMaxSizeServer(server, transactionLimitServer{})
+		pb.RegisterPubSubServer(server, pubsubServer{worlds: worlds})
+		pb.RegisterInputBindingServer(server, inputServer{worlds: worlds})
+		pb.RegisterOutputBindingServer(server, outputServer{worlds: worlds})
+		pb.RegisterSecretStoreServer(server, secretServer{worlds: worlds})
+	})
+}
+
+// serveRedis is a state store and a pub/sub in Redis, with the commands of Dapr's own component.
+func serveRedis(socket string) error {
+	worlds := newWorlds()
+	return listen(socket, func(server *grpc.Server) {
+		pb.RegisterStateStoreServer(server, redisStateServer{worlds: worlds})
+		pb.RegisterPubSubServer(server, redisPubsubServer{worlds: worlds})
+	})
+}
+
+// listen serves what is registered until it is told to stop.
+func listen(socket string, register func(*grpc.Server)) error {
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(largest))
-	worlds := &worlds{byName: map[string]*world{}}
-	pb.RegisterStateStoreServer(server, stateServer{worlds: worlds})
-	pb.RegisterTransactionalStateStoreServer(server, transactionServer{worlds: worlds})
-	pb.RegisterTransactionalStoreMultiMaxSizeServer(server, transactionLimitServer{})
-	pb.RegisterPubSubServer(server, pubsubServer{worlds: worlds})
-	pb.RegisterInputBindingServer(server, inputServer{worlds: worlds})
-	pb.RegisterOutputBindingServer(server, outputServer{worlds: worlds})
-	pb.RegisterSecretStoreServer(server, secretServer{worlds: worlds})
+	register(server)
 	reflection.Register(server)
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 
@@ -63,9 +79,12 @@ type world struct {
 	broker  *broker
 	events  *group
 	secrets map[string]string
+	remote  *remote
 	// Whether the bindings had their Init.
 	input, output bool
 }
+
+func newWorlds() *worlds { return &worlds{byName: map[string]*world{}} }
 
 // open gives the world of a call, made when it is not there yet.
 func (w *worlds) open(ctx context.Context) *world {

@@ -72,11 +72,18 @@ func (s *store) check(key string, etag *pb.Etag, options *pb.StateOptions) error
 	}
 }
 
-// etagMismatch has the one detail by which Dapr's runtime knows it.
+// etagMismatch and etagInvalid have the one detail by which Dapr's runtime knows them.
 func etagMismatch(key string) error {
-	plain := status.Newf(codes.FailedPrecondition, "the etag of %q is another", key)
+	return withEtagDetail(status.Newf(codes.FailedPrecondition, "the etag of %q is another", key), "mismatch")
+}
+
+func etagInvalid(etag string) error {
+	return withEtagDetail(status.Newf(codes.InvalidArgument, "the etag %q is no number", etag), "invalid")
+}
+
+func withEtagDetail(plain *status.Status, description string) error {
 	detailed, err := plain.WithDetails(&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
-		{Field: "etag", Description: "mismatch"}}})
+		{Field: "etag", Description: description}}})
 	if err != nil {
 		return plain.Err()
 	}
