@@ -1,9 +1,11 @@
-//! The verb `bench`: load on a state store behind a socket, in any language, and what it makes of it.
+//! The verb `bench`: load on a state store or a message broker behind a socket, in any language, and what it makes of it.
 
+mod deliver;
 mod load;
 mod plan;
 mod report;
 mod server;
+mod slot;
 mod tally;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use dapr_pluggable::state::StateStore;
 use dapr_pluggable::{InstanceId, Metadata};
 use tokio::time::{Instant, sleep_until};
 
+use self::deliver::Delivery;
 use self::load::{Crew, Window};
 use self::plan::{Operation, Plan};
 use self::report::Report;
@@ -41,6 +44,10 @@ Examples:
   pluggable bench --socket sqlite.sock --metadata connectionString=data.db \\
       --operation update --value-size 1024
   pluggable bench --socket redis.sock --connections 4 --output json | jq .operations_per_second
+  pluggable bench --socket sqlite.sock --operation bulk-get --bulk 50 --in-flight 1
+  pluggable bench --socket memory.sock --operation publish
+  pluggable bench --socket memory.sock --operation deliver --messages 2000
+                                            how fast messages come when all are acknowledged at once
 
 Exit codes:
   0    measured
@@ -48,11 +55,15 @@ Exit codes:
   2    wrong command line
   130  called off by Ctrl-C, 143 by SIGTERM; the keys are removed";
 
-/// Measure a state store under load: operations per second, latency, the server's CPU time
+/// Measure a state store or a message broker under load: operations per second, latency, the server's CPU time
 ///
 /// It opens an instance of its own, writes the keys, and removes them afterwards. Each call in flight is followed by the
 /// next one as soon as it is answered, so a server that stalls is asked less: latencies are those of calls that were made, in
 /// operations that ended within the duration. Errors count from the start of the warm-up.
+///
+/// Of a broker, publish and deliver have a topic of their own, with the instance's name as the consumer group unless
+/// --metadata consumerID says otherwise. deliver publishes its messages first, then measures how fast they come, without a
+/// warm-up and latencies. What a broker keeps of the topic stays there: no call removes it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -74,9 +85,15 @@ pub(crate) struct Arguments {
     /// The size of a value, which is JSON text, in bytes
     #[arg(long, value_name = "BYTES", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=(60 << 20)))]
     value_size: u32,
-    /// How many keys; for updates at least one for each call in flight
+    /// How many keys; for updates at least one for each call in flight, for bulk gets at least those of one
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     keys: u32,
+    /// How many keys a bulk get has
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    bulk: u32,
+    /// How many messages are delivered, unless the duration ends first
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    messages: u32,
     /// The instance that is opened; not one that a runtime uses
     #[arg(long, value_name = "NAME", default_value = INSTANCE)]
     instance: String,
@@ -93,24 +110,11 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let plan = arguments.plan()?;
     let server = arguments.server().await?;
-    let target = arguments.target(Some(arguments.metadata.iter().cloned().collect()));
-    let store = target.state_store().await?;
-    let keys = plan.keys();
-    let mut signals = Signals::install()?;
-    let outcome = arguments
-        .write_and_measure(&*store, &plan, &keys, server, &mut signals)
-        .await;
-    let removing = load::remove(&*store, &keys);
-    let removed = tokio::select! {
-        removed = progress::shown("removing the keys", removing) => removed,
-        again = signals.next() => {
-            output::note("some keys stay: their removal was cut short");
-            return Ok(again.exit_code());
-        }
+    let outcome = match plan.operation {
+        Operation::Publish => arguments.publish(&plan, server).await,
+        Operation::Deliver => arguments.deliver(&plan, server).await,
+        _ => arguments.call(&plan, server).await,
     };
-    if let Err(error) = removed {
-        output::note(&format!("some keys stay: {error}"));
-    }
     let report = match outcome? {
         Outcome::Measured(report) => report,
         Outcome::CalledOff(signal) => return Ok(signal.exit_code()),
@@ -148,6 +152,17 @@ impl Arguments {
             );
             return Err(Failure::usage(text).into());
         }
+        if self.operation == Operation::BulkGet && self.keys < self.bulk {
+            let text = format!(
+                "--keys {} is too few: a bulk get has {} (--bulk)",
+                self.keys, self.bulk
+            );
+            return Err(Failure::usage(text).into());
+        }
+        if self.operation == Operation::Deliver && self.connections > 1 {
+            let text = "--connections must be 1: a subscription has one connection";
+            return Err(Failure::usage(text).into());
+        }
         Ok(Plan {
             operation: self.operation,
             connections: self.connections,
@@ -155,6 +170,9 @@ impl Arguments {
             duration: self.duration,
             key_prefix: format!("{}||{}-", self.instance, std::process::id()),
             key_count: self.keys,
+            bulk: self.bulk,
+            topic: format!("{}-{}", self.instance, std::process::id()),
+            messages: self.messages,
             value: plan::value(self.value_size),
         })
     }
@@ -182,6 +200,56 @@ impl Arguments {
             timeout: None,
             output: self.output.output,
         }
+    }
+
+    /// Calls of a state store, and its keys before and after them.
+    async fn call(&self, plan: &Plan, server: Option<ServerProcess>) -> Result<Outcome> {
+        let target = self.target(Some(self.metadata.iter().cloned().collect()));
+        let store = target.state_store().await?;
+        let keys = plan.keys();
+        let mut signals = Signals::install()?;
+        let outcome = self
+            .write_and_measure(&*store, plan, &keys, server, &mut signals)
+            .await;
+        let removing = load::remove(&*store, &keys);
+        let removed = tokio::select! {
+            removed = progress::shown("removing the keys", removing) => removed,
+            again = signals.next() => {
+                output::note("some keys stay: their removal was cut short");
+                return Ok(Outcome::CalledOff(again));
+            }
+        };
+        if let Err(error) = removed {
+            output::note(&format!("some keys stay: {error}"));
+        }
+        outcome
+    }
+
+    async fn publish(&self, plan: &Plan, server: Option<ServerProcess>) -> Result<Outcome> {
+        self.broker().pubsub().await?;
+        let crew = Crew::gather(plan, &[], || self.target(None)).await?;
+        let mut signals = Signals::install()?;
+        self.measure(plan, crew, server, &mut signals).await
+    }
+
+    async fn deliver(&self, plan: &Plan, server: Option<ServerProcess>) -> Result<Outcome> {
+        let mut signals = Signals::install()?;
+        let mut delivery = Delivery::start(plan.clone(), self.broker(), server);
+        tokio::select! {
+            report = progress::shown("measuring", delivery.report()) => report.map(Outcome::Measured),
+            signal = signals.next() => {
+                delivery.call_off().await;
+                Ok(Outcome::CalledOff(signal))
+            }
+        }
+    }
+
+    /// The instance of a broker, with a consumer group as a runtime gives it one.
+    fn broker(&self) -> Target {
+        let group = ("consumerID".to_owned(), self.instance.clone());
+        // The last one of a name counts.
+        let entries = std::iter::once(group).chain(self.metadata.iter().cloned());
+        self.target(Some(entries.collect()))
     }
 
     /// Up to the first signal, after which there are keys to remove all the same.

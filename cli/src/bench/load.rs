@@ -3,12 +3,12 @@
 //! Each thread has a runtime of its own, and connections that live on it. So the side that measures costs as little as it can,
 //! and its calls do not move between threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
-use dapr_pluggable::state::{DeleteRequest, Etag, GetRequest, SetRequest, StateStore};
+use dapr_pluggable::state::{DeleteRequest, SetRequest, StateStore};
 use dapr_pluggable::{Error, ErrorKind};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -18,15 +18,16 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::plan::{Operation, Plan};
+use super::slot::{Peer, Slot};
 use super::tally::Tally;
 use crate::call::target::{Target, described};
 
-/// How many keys are written or removed at the same time.
-const AT_ONCE: usize = 64;
+/// How many keys are written or removed, and messages published, at the same time.
+pub(super) const AT_ONCE: usize = 64;
 /// How long an answer may take once nothing more is asked, and while keys are written or removed.
-const ANSWER_CAP: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_CAP: Duration = Duration::from_secs(30);
 /// How long the calls in flight have to end after the load was called off.
-const CALLED_OFF_CAP: Duration = Duration::from_secs(5);
+pub(super) const CALLED_OFF_CAP: Duration = Duration::from_secs(5);
 /// Who failed waits a little: a server that is gone would make it run idle.
 const AFTER_FAILURE: Duration = Duration::from_millis(10);
 
@@ -67,7 +68,8 @@ pub(super) async fn remove(store: &dyn StateStore, keys: &[String]) -> Result<()
     outcome
 }
 
-async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// A call with a limit to how long its answer may take.
+pub(super) async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(ANSWER_CAP, call).await.unwrap_or_else(|_| {
         let text = format!("no answer within {ANSWER_CAP:?}");
         Err(Error::new(ErrorKind::TimedOut, text))
@@ -96,6 +98,7 @@ impl Crew {
         for number in 0..count {
             let connections = (number..plan.connections as usize).step_by(count);
             let share = Share {
+                operation: plan.operation,
                 target: target(),
                 connections: connections
                     .map(|connection| slots(plan, connection, keys))
@@ -142,6 +145,7 @@ impl Crew {
 
 /// What one thread does.
 struct Share {
+    operation: Operation,
     target: Target,
     /// The calls in flight on each connection.
     connections: Vec<Vec<Slot>>,
@@ -152,9 +156,9 @@ impl Share {
     async fn run(mut self, connected: oneshot::Sender<Result<()>>) -> Result<Tally> {
         let mut lanes = Vec::new();
         for slots in self.connections {
-            match self.target.state_store().await {
-                Ok(store) => lanes.extend(slots.into_iter().map(|slot| Lane {
-                    store: Arc::clone(&store),
+            match Peer::connect(&self.target, self.operation).await {
+                Ok(peer) => lanes.extend(slots.into_iter().map(|slot| Lane {
+                    peer: peer.clone(),
                     slot,
                 })),
                 Err(error) => {
@@ -187,7 +191,7 @@ type Book = Mutex<(Tally, u64)>;
 
 /// One call in flight, on its connection.
 struct Lane {
-    store: Arc<dyn StateStore>,
+    peer: Peer,
     slot: Slot,
 }
 
@@ -195,14 +199,14 @@ impl Lane {
     async fn run(&mut self, window: Window, began: &watch::Receiver<Option<Window>>, book: &Book) {
         let mut begun = Instant::now();
         while begun < window.end && began.has_changed().is_ok() {
-            let outcome = self.slot.operate(&*self.store).await;
+            let outcome = self.slot.operate(&self.peer).await;
             let ended = Instant::now();
             let counts = (window.start..=window.end).contains(&ended);
             match outcome {
                 Ok(()) if counts => note(book, |tally, _| tally.succeeded(ended - begun)),
                 Ok(()) => {}
                 Err(error) => {
-                    let text = described(self.slot.operation.name(), &error);
+                    let text = described(self.slot.name(), &error);
                     note(book, |tally, _| tally.failed(text, 1));
                     sleep(AFTER_FAILURE).await;
                 }
@@ -219,61 +223,13 @@ fn note(book: &Book, act: impl FnOnce(&mut Tally, &mut u64)) {
     act(tally, working);
 }
 
-/// What one call in flight does, and its keys.
-struct Slot {
-    operation: Operation,
-    keys: Vec<String>,
-    next: usize,
-    value: Bytes,
-}
-
 /// The calls in flight on one connection.
 fn slots(plan: &Plan, connection: usize, keys: &[String]) -> Vec<Slot> {
     let count = plan.in_flight as usize;
     let numbers = (0..count).map(|number| connection * count + number);
     numbers
-        .map(|number| Slot {
-            operation: plan.operation,
-            keys: plan.keys_of(number, keys),
-            next: 0,
-            value: plan.value.clone(),
-        })
+        .map(|number| Slot::new(plan, plan.keys_of(number, keys)))
         .collect()
-}
-
-impl Slot {
-    async fn operate(&mut self, store: &dyn StateStore) -> Result<(), Error> {
-        let Some(key) = self.keys.get(self.next) else {
-            return Err(Error::internal("there is no key"));
-        };
-        self.next = (self.next + 1) % self.keys.len();
-        let write = || SetRequest::new(key, self.value.clone());
-        match self.operation {
-            Operation::Get => self.read(store, key).await.map(drop),
-            Operation::Set => store.set(write()).await,
-            Operation::Update => {
-                let etag = self.read(store, key).await?;
-                if etag.is_none() {
-                    let text = format!("the value of {key:?} came without an etag");
-                    return Err(Error::internal(text));
-                }
-                let mut request = write();
-                request.etag = etag;
-                store.set(request).await
-            }
-        }
-    }
-
-    /// Reads a value and checks that it is the one written.
-    async fn read(&self, store: &dyn StateStore, key: &str) -> Result<Option<Etag>, Error> {
-        match store.get(GetRequest::new(key)).await? {
-            Some(entry) if entry.value == self.value => Ok(entry.etag),
-            Some(_) => Err(Error::internal(format!(
-                "the value of {key:?} is not the one that was written"
-            ))),
-            None => Err(Error::internal(format!("the value of {key:?} is gone"))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -281,7 +237,7 @@ mod tests {
     use std::future::pending;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use dapr_pluggable::state::Entry;
+    use dapr_pluggable::state::{Entry, GetRequest};
     use dapr_pluggable::{Component, async_trait};
 
     use super::*;

@@ -14,6 +14,12 @@ pub(crate) enum Operation {
     Set,
     /// Read a value, then write with its etag
     Update,
+    /// Read several values in one call
+    BulkGet,
+    /// Publish a message
+    Publish,
+    /// Receive and acknowledge messages that were published before
+    Deliver,
 }
 
 impl Operation {
@@ -23,7 +29,15 @@ impl Operation {
             Self::Get => "get",
             Self::Set => "set",
             Self::Update => "update",
+            Self::BulkGet => "bulk-get",
+            Self::Publish => "publish",
+            Self::Deliver => "deliver",
         }
+    }
+
+    /// Whether it is one of a message broker, and not of a state store.
+    pub(super) fn is_of_a_broker(self) -> bool {
+        matches!(self, Self::Publish | Self::Deliver)
     }
 }
 
@@ -37,6 +51,11 @@ pub(crate) struct Plan {
     pub(super) duration: Duration,
     pub(super) key_prefix: String,
     pub(super) key_count: u32,
+    /// How many keys a bulk get has.
+    pub(super) bulk: u32,
+    pub(super) topic: String,
+    /// How many messages are published before they are received.
+    pub(super) messages: u32,
     pub(super) value: Bytes,
 }
 
@@ -54,17 +73,26 @@ impl Plan {
         self.connections as usize * self.in_flight as usize
     }
 
-    /// The keys of one of the calls in flight. No two share a key unless there are too few.
-    pub(super) fn keys_of(&self, slot: usize, keys: &[String]) -> Vec<String> {
-        let own: Vec<String> = keys
-            .iter()
+    /// How many keys a call has.
+    fn keys_per_call(&self) -> usize {
+        match self.operation {
+            Operation::BulkGet => self.bulk as usize,
+            _ => 1,
+        }
+    }
+
+    /// The keys of one of the calls in flight, call by call. No two share a key unless there are too few.
+    pub(super) fn keys_of(&self, slot: usize, keys: &[String]) -> Vec<Vec<String>> {
+        let calls = keys.chunks_exact(self.keys_per_call());
+        let own: Vec<Vec<String>> = calls
+            .clone()
             .skip(slot)
             .step_by(self.slots())
-            .cloned()
+            .map(<[String]>::to_vec)
             .collect();
         if own.is_empty() {
-            let shared = keys.iter().cycle().nth(slot);
-            return shared.cloned().into_iter().collect();
+            let shared = calls.cycle().nth(slot);
+            return shared.map(<[String]>::to_vec).into_iter().collect();
         }
         own
     }
@@ -94,6 +122,9 @@ mod tests {
             duration: Duration::from_secs(1),
             key_prefix: "k".to_owned(),
             key_count,
+            bulk: 4,
+            topic: "t".to_owned(),
+            messages: 1,
             value: value(1),
         }
     }
@@ -104,7 +135,7 @@ mod tests {
             let plan = plan(count);
             let keys = plan.keys();
             let owned: Vec<String> = (0..plan.slots())
-                .flat_map(|slot| plan.keys_of(slot, &keys))
+                .flat_map(|slot| plan.keys_of(slot, &keys).concat())
                 .collect();
             assert_eq!(owned.len(), keys.len());
             assert_eq!(owned.iter().collect::<BTreeSet<_>>().len(), keys.len());
@@ -116,8 +147,18 @@ mod tests {
         let plan = plan(2);
         let keys = plan.keys();
         for slot in 0..plan.slots() {
-            assert_eq!(plan.keys_of(slot, &keys), [format!("k{}", slot % 2)]);
+            assert_eq!(plan.keys_of(slot, &keys), [[format!("k{}", slot % 2)]]);
         }
+    }
+
+    #[test]
+    fn a_bulk_get_has_its_number_of_keys() {
+        let mut plan = plan(11);
+        plan.operation = Operation::BulkGet;
+        let keys = plan.keys();
+        assert_eq!(plan.keys_of(0, &keys), [&keys[..4]]);
+        assert_eq!(plan.keys_of(1, &keys), [&keys[4..8]]);
+        assert_eq!(plan.keys_of(2, &keys), [&keys[..4]]);
     }
 
     #[test]

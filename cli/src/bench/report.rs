@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::plan::Plan;
+use super::plan::{Operation, Plan};
 use super::tally::Tally;
 use crate::output::Paint;
 
@@ -14,7 +14,8 @@ use crate::output::Paint;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     operations_per_second: f64,
-    latency_us: Latency,
+    /// `None` for what comes by itself.
+    latency_us: Option<Latency>,
     /// `None` where the server's process cannot be seen from here.
     server_cpu_us_per_operation: Option<f64>,
     errors: u64,
@@ -33,23 +34,34 @@ struct Latency {
 }
 
 impl Report {
+    /// Of calls, each with its latency.
     pub(super) fn new(tally: &Tally, duration: Duration, cpu: Option<Duration>) -> Self {
-        let operations = tally.operations() as f64;
         let micros = |share| rounded(tally.latency(share).as_secs_f64() * 1e6, 1);
         Self {
-            operations_per_second: rounded(operations / duration.as_secs_f64(), 1),
-            latency_us: Latency {
+            latency_us: Some(Latency {
                 p50: micros(0.5),
                 p90: micros(0.9),
                 p99: micros(0.99),
                 p999: micros(0.999),
                 max: micros(1.0),
-            },
-            server_cpu_us_per_operation: cpu
-                .filter(|_| tally.operations() > 0)
-                .map(|cpu| rounded(cpu.as_secs_f64() * 1e6 / operations, 2)),
+            }),
             errors: tally.errors(),
             failures: tally.failures().clone(),
+            ..Self::of_count(tally.operations(), duration, cpu)
+        }
+    }
+
+    /// Of so many operations that came by themselves, none of which failed.
+    pub(super) fn of_count(count: u64, duration: Duration, cpu: Option<Duration>) -> Self {
+        let operations = count as f64;
+        Self {
+            operations_per_second: rounded(operations / duration.as_secs_f64(), 1),
+            latency_us: None,
+            server_cpu_us_per_operation: cpu
+                .filter(|_| count > 0)
+                .map(|cpu| rounded(cpu.as_secs_f64() * 1e6 / operations, 2)),
+            errors: 0,
+            failures: BTreeMap::new(),
         }
     }
 
@@ -64,7 +76,6 @@ impl Report {
     }
 
     pub(super) fn text(&self, plan: &Plan, paint: Paint) -> String {
-        let latency = &self.latency_us;
         let cpu = self.server_cpu_us_per_operation;
         let cpu = cpu.map_or_else(
             || "unknown: name the server's process with --server-pid".to_owned(),
@@ -76,19 +87,19 @@ impl Report {
         };
         let mut text = paint.bold(&headline(plan));
         text.push('\n');
-        for (name, figure) in [
-            (
-                "operations per second",
-                format!("{:.0}", self.operations_per_second),
-            ),
-            ("latency p50", duration(latency.p50)),
-            ("latency p90", duration(latency.p90)),
-            ("latency p99", duration(latency.p99)),
-            ("latency p99.9", duration(latency.p999)),
-            ("latency max", duration(latency.max)),
-            ("server CPU per operation", cpu),
-            ("errors", errors),
-        ] {
+        let rate = format!("{:.0}", self.operations_per_second);
+        let mut figures = vec![("operations per second", rate)];
+        if let Some(latency) = &self.latency_us {
+            figures.extend([
+                ("latency p50", duration(latency.p50)),
+                ("latency p90", duration(latency.p90)),
+                ("latency p99", duration(latency.p99)),
+                ("latency p99.9", duration(latency.p999)),
+                ("latency max", duration(latency.max)),
+            ]);
+        }
+        figures.extend([("server CPU per operation", cpu), ("errors", errors)]);
+        for (name, figure) in figures {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{name:<26}{figure}");
         }
@@ -101,12 +112,17 @@ fn headline(plan: &Plan) -> String {
         1 => "1 connection".to_owned(),
         many => format!("{many} connections"),
     };
+    let (keys, size) = (plan.key_count, plan.value.len());
+    let load = match plan.operation {
+        Operation::BulkGet => format!("{} of {keys} keys, values of {size} bytes", plan.bulk),
+        Operation::Publish => format!("messages of {size} bytes"),
+        Operation::Deliver => format!("{} messages of {size} bytes", plan.messages),
+        _ => format!("{keys} keys, values of {size} bytes"),
+    };
     format!(
-        "{}: {connections} x {} in flight, {} keys, values of {} bytes, {:?}",
+        "{}: {connections} x {} in flight, {load}, {:?}",
         plan.operation.name(),
         plan.in_flight,
-        plan.key_count,
-        plan.value.len(),
         plan.duration
     )
 }

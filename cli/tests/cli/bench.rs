@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dapr_pluggable::delivery::Deliveries;
+use dapr_pluggable::pubsub::{PubSub, Publication, Subscription};
 use dapr_pluggable::state::{DeleteRequest, Entry, Etag, GetRequest, SetRequest, StateStore};
 use dapr_pluggable::{
     Blocks, Bytes, Component, Error, ErrorKind, Result, Server, Serving, Stop, async_trait,
@@ -68,7 +70,28 @@ impl StateStore for Odd {
     }
 }
 
-/// The store behind a socket of this process.
+/// A broker that takes messages and delivers none.
+#[derive(Clone, Default)]
+struct Deaf {
+    published: Arc<AtomicU64>,
+}
+
+impl Component for Deaf {}
+
+#[async_trait]
+impl PubSub for Deaf {
+    async fn publish(&self, _: Publication) -> Result<()> {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn subscribe(&self, _: Subscription, deliveries: Deliveries) -> Result<()> {
+        deliveries.closed().await;
+        Ok(())
+    }
+}
+
+/// A component behind a socket of this process.
 struct Served {
     _folder: TempDir,
     socket: PathBuf,
@@ -77,9 +100,12 @@ struct Served {
 
 impl Served {
     async fn new(store: &Odd) -> Self {
-        let folder = socket_folder();
         let store = store.clone();
-        let blocks = Blocks::new().state_store_from(move || store.clone());
+        Self::start(Blocks::new().state_store_from(move || store.clone())).await
+    }
+
+    async fn start(blocks: Blocks) -> Self {
+        let folder = socket_folder();
         let server = Server::new("odd")
             .blocks(blocks)
             .sockets_folder(folder.path());
@@ -109,10 +135,10 @@ async fn a_component_is_measured() {
     let folder = socket_folder();
     let _component = serve(folder.path(), &["memory"]).await;
     let socket = folder.path().join("memory.sock");
-    for operation in ["get", "set", "update"] {
+    for operation in ["get", "set", "update", "bulk-get", "publish"] {
         let operation = format!("--operation={operation}");
         let load = [operation.as_str(), "--connections=3", "--in-flight=5"];
-        let rest = ["--keys=20", "--output=json"];
+        let rest = ["--keys=20", "--bulk=7", "--output=json"];
         let ended = bench(text(&socket), &[&load[..], &rest].concat()).await;
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
         let report: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -131,6 +157,48 @@ async fn a_component_is_measured() {
             .map(|share| report["latency_us"][share].as_f64().unwrap());
         assert!(latencies[0] > 0.0 && latencies.is_sorted(), "{latencies:?}");
     }
+}
+
+#[tokio::test]
+async fn messages_that_wait_are_received() {
+    let folder = socket_folder();
+    let _component = serve(folder.path(), &["memory"]).await;
+    let socket = folder.path().join("memory.sock");
+    let deliver = ["bench", "--operation=deliver", "--socket", text(&socket)];
+    let load = ["--messages=500", "--duration=1m"];
+    let ended = run(deliver.iter().chain(&load)).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    let headline = "deliver: 1 connection x 64 in flight, 500 messages of 256 bytes, 60s\n";
+    assert!(ended.stdout.starts_with(headline), "{ended:?}");
+    assert!(!ended.stdout.contains("latency"), "{ended:?}");
+
+    // The duration ends first; what is left is received all the same.
+    let load = ["--duration=1ms", "--in-flight=1", "--output=json"];
+    let ended = run(deliver.iter().chain(&load)).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(report["operations_per_second"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["latency_us"], Value::Null);
+    assert_eq!(report["errors"], 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_messages_can_be_called_off() {
+    let broker = Deaf::default();
+    let served = Served::start({
+        let broker = broker.clone();
+        Blocks::new().pubsub_from(move || broker.clone())
+    })
+    .await;
+    let arguments = ["bench", "--operation=deliver", "--socket"];
+    let socket = text(&served.socket);
+    let mut bench = Process::spawn(&mut pluggable(arguments.into_iter().chain([socket])));
+    let published = async || broker.published.load(Ordering::Relaxed) > 0;
+    eventually("a message", published).await;
+    bench.signal(Signal::INT);
+    assert_eq!(bench.code().await, 130, "{}", bench.log());
+    assert_eq!(bench.log(), "");
+    served.serving.stop(Stop::Drain).await;
 }
 
 #[tokio::test]
@@ -260,9 +328,14 @@ async fn updates_need_etags() {
 async fn a_wrong_command_line_is_refused() {
     for (arguments, why) in [
         (&["--operation=update", "--keys=63"][..], "each of the 64"),
+        (&["--operation=bulk-get", "--keys=99"], "a bulk get has 100"),
+        (&["--operation=deliver", "--connections=2"], "must be 1"),
         (&["--duration=0s"], "--duration"),
         (&["--duration=soon"], "a duration"),
-        (&["--operation=fly"], "get, set, update"),
+        (
+            &["--operation=fly"],
+            "get, set, update, bulk-get, publish, deliver",
+        ),
         (&["--connections=0"], "1..="),
         (&["--value-size=0"], "1..="),
     ] {
