@@ -55,7 +55,7 @@ Exit codes:
   2    wrong command line
   130  called off by Ctrl-C, 143 by SIGTERM; the keys are removed";
 
-/// Measure a state store or a message broker under load: operations per second, latency, the server's CPU time
+/// Measure a store or a broker under load: throughput, latency, the server's CPU time
 ///
 /// It opens an instance of its own, writes the keys, and removes them afterwards. Each call in flight is followed by the
 /// next one as soon as it is answered, so a server that stalls is asked less: latencies are those of calls that were made, in
