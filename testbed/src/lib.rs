@@ -14,6 +14,7 @@ mod patience;
 mod peer;
 mod place;
 mod process;
+mod redis;
 mod skip;
 
 pub use rustix::process::Signal;
@@ -21,6 +22,7 @@ pub use rustix::process::Signal;
 pub use self::http::{HttpAnswer, HttpRequest};
 pub use self::patience::{eventually, eventually_equal, patience, within};
 pub use self::peer::Peer;
-pub use self::place::{free_port, socket_folder, unique};
+pub use self::place::{free_port, server_port, socket_folder, unique};
 pub use self::process::Process;
+pub use self::redis::{Redis, RedisBuilder};
 pub use self::skip::{rounds, skip, skip_missing};

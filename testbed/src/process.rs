@@ -203,7 +203,7 @@ impl Process {
         self.stop_within(patience()).await
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
         id.expect("the id of a process")
     }

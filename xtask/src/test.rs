@@ -16,6 +16,7 @@ const SOAK: [(&str, &str); 2] = [("TEST_ROUNDS_FACTOR", "10"), ("PROPTEST_CASES"
 /// Installs what is missing, runs the tests and says what they skipped.
 pub(crate) fn run(soak: bool, arguments: &[String]) -> Result<()> {
     debian::install(&["sqlite3", "--version"], "sqlite3");
+    debian::install(&["redis-server", "--version"], "redis-server");
     go::install();
     python::install();
     let skipped = root().join("target/skipped-tests");
