@@ -23,7 +23,7 @@ use self::deliver::Delivery;
 use self::load::{Crew, Window};
 use self::plan::{Operation, Plan};
 use self::report::Report;
-use self::server::ServerProcess;
+use self::server::{Processes, ServerProcess};
 use crate::call::target::{Target, described};
 use crate::exit::{self, Failure};
 use crate::output::{self, Output, OutputArgs, Paint};
@@ -103,17 +103,20 @@ pub(crate) struct Arguments {
     /// The process whose CPU time is measured [default: the one that listens on the socket]
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
+    /// Another process whose CPU time is measured, such as the database that the component stands on
+    #[arg(long, value_name = "PID")]
+    also_pid: Option<u32>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let plan = arguments.plan()?;
-    let server = arguments.server().await?;
+    let processes = arguments.processes().await?;
     let outcome = match plan.operation {
-        Operation::Publish => arguments.publish(&plan, server).await,
-        Operation::Deliver => arguments.deliver(&plan, server).await,
-        _ => arguments.call(&plan, server).await,
+        Operation::Publish => arguments.publish(&plan, processes).await,
+        Operation::Deliver => arguments.deliver(&plan, processes).await,
+        _ => arguments.call(&plan, processes).await,
     };
     let report = match outcome? {
         Outcome::Measured(report) => report,
@@ -177,18 +180,16 @@ impl Arguments {
         })
     }
 
-    /// The process to measure; `None` when it is in a pid namespace that this one cannot see.
-    async fn server(&self) -> Result<Option<ServerProcess>> {
-        if let Some(pid) = self.server_pid {
-            let server = ServerProcess::new(pid);
-            server
-                .cpu_time()
-                .with_context(|| format!("measure process {pid}"))?;
-            return Ok(Some(server));
-        }
-        let listening = ServerProcess::behind(&self.socket).await;
-        let server = listening.filter(|server| server.cpu_time().is_ok());
-        Ok(server)
+    /// The processes to measure; no server when it is in a pid namespace that this one cannot see.
+    async fn processes(&self) -> Result<Processes> {
+        let server = match self.server_pid {
+            Some(pid) => Some(ServerProcess::of_pid(pid)?),
+            None => ServerProcess::behind(&self.socket).await,
+        };
+        Ok(Processes {
+            server: server.filter(|server| server.cpu_time().is_ok()),
+            also: self.also_pid.map(ServerProcess::of_pid).transpose()?,
+        })
     }
 
     /// The instance: opened with properties, or as it was opened before.
@@ -203,13 +204,13 @@ impl Arguments {
     }
 
     /// Calls of a state store, and its keys before and after them.
-    async fn call(&self, plan: &Plan, server: Option<ServerProcess>) -> Result<Outcome> {
+    async fn call(&self, plan: &Plan, processes: Processes) -> Result<Outcome> {
         let target = self.target(Some(self.metadata.iter().cloned().collect()));
         let store = target.state_store().await?;
         let keys = plan.keys();
         let mut signals = Signals::install()?;
         let outcome = self
-            .write_and_measure(&*store, plan, &keys, server, &mut signals)
+            .write_and_measure(&*store, plan, &keys, processes, &mut signals)
             .await;
         let removing = load::remove(&*store, &keys);
         let removed = tokio::select! {
@@ -225,16 +226,16 @@ impl Arguments {
         outcome
     }
 
-    async fn publish(&self, plan: &Plan, server: Option<ServerProcess>) -> Result<Outcome> {
+    async fn publish(&self, plan: &Plan, processes: Processes) -> Result<Outcome> {
         self.broker().pubsub().await?;
         let crew = Crew::gather(plan, &[], || self.target(None)).await?;
         let mut signals = Signals::install()?;
-        self.measure(plan, crew, server, &mut signals).await
+        self.measure(plan, crew, processes, &mut signals).await
     }
 
-    async fn deliver(&self, plan: &Plan, server: Option<ServerProcess>) -> Result<Outcome> {
+    async fn deliver(&self, plan: &Plan, processes: Processes) -> Result<Outcome> {
         let mut signals = Signals::install()?;
-        let mut delivery = Delivery::start(plan.clone(), self.broker(), server);
+        let mut delivery = Delivery::start(plan.clone(), self.broker(), processes);
         tokio::select! {
             report = progress::shown("measuring", delivery.report()) => report.map(Outcome::Measured),
             signal = signals.next() => {
@@ -258,7 +259,7 @@ impl Arguments {
         store: &dyn StateStore,
         plan: &Plan,
         keys: &[String],
-        server: Option<ServerProcess>,
+        processes: Processes,
         signals: &mut Signals,
     ) -> Result<Outcome> {
         let ready = async {
@@ -271,14 +272,14 @@ impl Arguments {
             signal = signals.next() => return Ok(Outcome::CalledOff(signal)),
             crew = ready => crew?,
         };
-        self.measure(plan, crew, server, signals).await
+        self.measure(plan, crew, processes, signals).await
     }
 
     async fn measure(
         &self,
         plan: &Plan,
         mut crew: Crew,
-        server: Option<ServerProcess>,
+        processes: Processes,
         signals: &mut Signals,
     ) -> Result<Outcome> {
         let warm_up = plan.duration.mul_f64(WARM_UP).min(LONGEST_WARM_UP);
@@ -289,11 +290,10 @@ impl Arguments {
         };
         crew.start(window);
         let cpu = async {
-            let server = server?;
             sleep_until(window.start.into()).await;
-            let before = server.cpu_time();
+            let before = processes.cpu_time();
             sleep_until(window.end.into()).await;
-            server.cpu_time().ok()?.checked_sub(before.ok()?)
+            processes.cpu_time_since(before)
         };
         let both = async { tokio::join!(crew.tally(), cpu) };
         let (tally, cpu) = tokio::select! {

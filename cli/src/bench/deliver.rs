@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::load::{ANSWER_CAP, AT_ONCE, CALLED_OFF_CAP, answered};
 use super::plan::Plan;
 use super::report::Report;
-use super::server::ServerProcess;
+use super::server::Processes;
 use crate::call::target::{Target, described};
 
 /// How long the first message may take to arrive before another one is published: it may have been too early.
@@ -33,14 +33,14 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn start(plan: Plan, target: Target, server: Option<ServerProcess>) -> Self {
+    pub(super) fn start(plan: Plan, target: Target, processes: Processes) -> Self {
         let (call_off, called_off) = oneshot::channel();
         let thread = tokio::task::spawn_blocking(move || {
             let runtime = Builder::new_current_thread().enable_all().build();
             runtime.context("start a runtime")?.block_on(async {
                 tokio::select! {
                     _ = called_off => Ok(None),
-                    report = measure(&plan, &target, server) => report.map(Some),
+                    report = measure(&plan, &target, processes) => report.map(Some),
                 }
             })
         });
@@ -61,7 +61,7 @@ impl Delivery {
     }
 }
 
-async fn measure(plan: &Plan, target: &Target, server: Option<ServerProcess>) -> Result<Report> {
+async fn measure(plan: &Plan, target: &Target, processes: Processes) -> Result<Report> {
     let broker = target.pubsub().await?;
     let (deliveries, messages) = delivery::window(plan.in_flight as usize, &Gate::new());
     let receiver = Receiver {
@@ -73,7 +73,7 @@ async fn measure(plan: &Plan, target: &Target, server: Option<ServerProcess>) ->
     tokio::pin!(subscribed);
     let settler = receiver.settler.clone();
     let report = tokio::select! {
-        report = receiver.run(&*broker, server) => report?,
+        report = receiver.run(&*broker, processes) => report?,
         ended = &mut subscribed => return Err(match ended {
             Err(error) => anyhow!(described("receive", &error)),
             Ok(()) => anyhow!("the component has ended the stream"),
@@ -93,7 +93,7 @@ struct Receiver<'a> {
 }
 
 impl Receiver<'_> {
-    async fn run(mut self, broker: &dyn PubSub, server: Option<ServerProcess>) -> Result<Report> {
+    async fn run(mut self, broker: &dyn PubSub, processes: Processes) -> Result<Report> {
         let (first, early) = self.first(broker).await?;
         let rest = self.plan.messages.saturating_sub(early);
         let publications = (0..rest).map(|_| Ok(answered(broker.publish(self.publication()))));
@@ -103,7 +103,7 @@ impl Receiver<'_> {
         published.map_err(|error| anyhow!(described("publish", &error)))?;
         let total = u64::from(early + rest);
 
-        let before = server.map(ServerProcess::cpu_time);
+        let before = processes.cpu_time();
         let begun = Instant::now();
         let end = begun + self.plan.duration;
         self.settle(first)?;
@@ -113,10 +113,7 @@ impl Receiver<'_> {
             count += 1;
         }
         let took = begun.elapsed();
-        let cpu = before.zip(server).and_then(|(before, server)| {
-            let after = server.cpu_time().ok()?;
-            after.checked_sub(before.ok()?)
-        });
+        let cpu = processes.cpu_time_since(before);
         // Nothing is left behind unanswered.
         for left in (1..=total - count).rev() {
             self.next(left).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::plan::{Operation, Plan};
+use super::server::CpuTime;
 use super::tally::Tally;
 use crate::output::Paint;
 
@@ -18,6 +19,9 @@ pub(super) struct Report {
     latency_us: Option<Latency>,
     /// `None` where the server's process cannot be seen from here.
     server_cpu_us_per_operation: Option<f64>,
+    /// Of the process that `--also-pid` names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    also_cpu_us_per_operation: Option<f64>,
     errors: u64,
     #[serde(skip)]
     failures: BTreeMap<String, u64>,
@@ -35,7 +39,7 @@ struct Latency {
 
 impl Report {
     /// Of calls, each with its latency.
-    pub(super) fn new(tally: &Tally, duration: Duration, cpu: Option<Duration>) -> Self {
+    pub(super) fn new(tally: &Tally, duration: Duration, cpu: CpuTime) -> Self {
         let micros = |share| rounded(tally.latency(share).as_secs_f64() * 1e6, 1);
         Self {
             latency_us: Some(Latency {
@@ -52,14 +56,17 @@ impl Report {
     }
 
     /// Of so many operations that came by themselves, none of which failed.
-    pub(super) fn of_count(count: u64, duration: Duration, cpu: Option<Duration>) -> Self {
+    pub(super) fn of_count(count: u64, duration: Duration, cpu: CpuTime) -> Self {
         let operations = count as f64;
+        let each = |cpu: Option<Duration>| {
+            cpu.filter(|_| count > 0)
+                .map(|cpu| rounded(cpu.as_secs_f64() * 1e6 / operations, 2))
+        };
         Self {
             operations_per_second: rounded(operations / duration.as_secs_f64(), 1),
             latency_us: None,
-            server_cpu_us_per_operation: cpu
-                .filter(|_| count > 0)
-                .map(|cpu| rounded(cpu.as_secs_f64() * 1e6 / operations, 2)),
+            server_cpu_us_per_operation: each(cpu.server),
+            also_cpu_us_per_operation: each(cpu.also),
             errors: 0,
             failures: BTreeMap::new(),
         }
@@ -98,7 +105,11 @@ impl Report {
                 ("latency max", duration(latency.max)),
             ]);
         }
-        figures.extend([("server CPU per operation", cpu), ("errors", errors)]);
+        figures.push(("server CPU per operation", cpu));
+        if let Some(also) = self.also_cpu_us_per_operation {
+            figures.push(("its database's CPU", format!("{also:.2} us")));
+        }
+        figures.push(("errors", errors));
         for (name, figure) in figures {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{name:<26}{figure}");

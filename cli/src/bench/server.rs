@@ -1,10 +1,46 @@
-//! The process behind the socket, and the CPU time that it has used.
+//! The process behind the socket and one behind that, and the CPU time that they have used.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::UnixStream;
+
+/// Whose CPU time is measured. `None` is who cannot be seen from here, or is not asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Processes {
+    pub(super) server: Option<ServerProcess>,
+    /// What the server stands on, such as a database.
+    pub(super) also: Option<ServerProcess>,
+}
+
+/// CPU time of both.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CpuTime {
+    pub(super) server: Option<Duration>,
+    pub(super) also: Option<Duration>,
+}
+
+impl Processes {
+    /// So far; `None` for one that is gone.
+    pub(super) fn cpu_time(self) -> CpuTime {
+        let of = |process: Option<ServerProcess>| process?.cpu_time().ok();
+        CpuTime {
+            server: of(self.server),
+            also: of(self.also),
+        }
+    }
+
+    /// Since an earlier time.
+    pub(super) fn cpu_time_since(self, earlier: CpuTime) -> CpuTime {
+        let now = self.cpu_time();
+        let between = |now: Option<Duration>, then: Option<Duration>| now?.checked_sub(then?);
+        CpuTime {
+            server: between(now.server, earlier.server),
+            also: between(now.also, earlier.also),
+        }
+    }
+}
 
 /// A process on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +49,13 @@ pub(super) struct ServerProcess {
 }
 
 impl ServerProcess {
-    pub(super) fn new(pid: u32) -> Self {
-        Self { pid }
+    /// # Errors
+    /// When there is none of this id whose CPU time can be read.
+    pub(super) fn of_pid(pid: u32) -> Result<Self> {
+        let process = Self { pid };
+        let read = process.cpu_time();
+        read.with_context(|| format!("measure process {pid}"))?;
+        Ok(process)
     }
 
     /// The process that listens on a socket, as the kernel names it.
@@ -60,10 +101,20 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_there_has_no_time() {
+        let nobody = Processes {
+            server: Some(ServerProcess { pid: u32::MAX }),
+            also: None,
+        };
+        let time = nobody.cpu_time_since(nobody.cpu_time());
+        assert_eq!((time.server, time.also), (None, None));
+    }
+
+    #[test]
     fn the_time_of_a_process_grows() {
-        let own = ServerProcess::new(std::process::id());
+        let own = ServerProcess::of_pid(std::process::id()).unwrap();
         let before = own.cpu_time().unwrap();
         while own.cpu_time().unwrap() == before {}
-        assert!(ServerProcess::new(u32::MAX).cpu_time().is_err());
+        assert!(ServerProcess::of_pid(u32::MAX).is_err());
     }
 }

@@ -210,6 +210,13 @@ async fn the_process_that_is_named_is_measured() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(report["server_cpu_us_per_operation"], 0.0);
+    assert_eq!(report.get("also_cpu_us_per_operation"), None);
+
+    let served = Served::new(&Odd::default()).await;
+    let also = format!("--also-pid={}", idle.id());
+    let ended = served.bench(&[&also]).await;
+    let line = "its database's CPU        0.00 us\n";
+    assert!(ended.stdout.contains(line), "{ended:?}");
 }
 
 #[tokio::test]
