@@ -45,8 +45,11 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 async fn writes_and_deletes(store: Store) -> Verdict {
-    let (new, gone) = (store.key("new"), store.stored("gone", "value").await?);
-    let changed = store.stored("changed", "0").await?;
+    let (new, gone) = (
+        tagged(&store, "new"),
+        stored(&store, "gone", "value").await?,
+    );
+    let changed = stored(&store, "changed", "0").await?;
     transact(
         &store,
         vec![set(&new, "1"), delete(&gone), set(&changed, "1")],
@@ -59,7 +62,7 @@ async fn writes_and_deletes(store: Store) -> Verdict {
 
 /// The operations happen in their order.
 async fn order(store: Store) -> Verdict {
-    let (a, b) = (store.stored("a", "0").await?, store.key("b"));
+    let (a, b) = (stored(&store, "a", "0").await?, tagged(&store, "b"));
     let operations = vec![
         delete(&a),
         set(&b, "1"),
@@ -77,7 +80,7 @@ async fn nothing(store: Store) -> Verdict {
 }
 
 async fn delete_missing(store: Store) -> Verdict {
-    transact(&store, vec![delete(&store.key("missing"))]).await
+    transact(&store, vec![delete(&tagged(&store, "missing"))]).await
 }
 
 async fn max_operations(store: Store) -> Verdict {
@@ -85,7 +88,7 @@ async fn max_operations(store: Store) -> Verdict {
     let most = transactional.max_operations().await?;
     let count = most.map_or(20, |most| most.get().min(20));
     let keys: Vec<String> = (0..count)
-        .map(|number| store.key(&number.to_string()))
+        .map(|number| tagged(&store, &number.to_string()))
         .collect();
     let operations = keys.iter().map(|key| set(key, "1")).collect();
     transact(&store, operations).await?;
@@ -97,8 +100,8 @@ async fn max_operations(store: Store) -> Verdict {
 
 async fn etag_match(store: Store) -> Verdict {
     let (changed, gone) = (
-        store.stored("changed", "0").await?,
-        store.stored("gone", "0").await?,
+        stored(&store, "changed", "0").await?,
+        stored(&store, "gone", "0").await?,
     );
     let operations = vec![
         Operation::Set(with_etag(
@@ -114,10 +117,10 @@ async fn etag_match(store: Store) -> Verdict {
 
 /// One condition that does not hold, wherever it stands, and nothing has happened.
 async fn all_or_nothing(store: Store) -> Verdict {
-    let guarded = store.stored("guarded", "0").await?;
+    let guarded = stored(&store, "guarded", "0").await?;
     let stale = store.etag(&guarded).await?;
     store.put(&guarded, "1").await?;
-    let (new, kept) = (store.key("new"), store.stored("kept", "0").await?);
+    let (new, kept) = (tagged(&store, "new"), stored(&store, "kept", "0").await?);
     let conditions = [
         Operation::Set(with_etag(SetRequest::new(&guarded, "2"), &stale)),
         Operation::Delete(delete_with_etag(&guarded, &stale)),
@@ -137,12 +140,25 @@ async fn all_or_nothing(store: Store) -> Verdict {
 }
 
 async fn bad_ttl_changes_nothing(store: Store) -> Verdict {
-    let key = store.key("key");
-    let mut bad = SetRequest::new(store.key("bad"), "value");
+    let key = tagged(&store, "key");
+    let mut bad = SetRequest::new(tagged(&store, "bad"), "value");
     bad.metadata.insert("ttlInSeconds", "foo");
     let outcome = transact(&store, vec![set(&key, "1"), Operation::Set(bad)]).await;
     holds("a transaction with a bad TTL to fail", outcome.is_err())?;
     store.holds(&key, None).await
+}
+
+/// A key that nothing else has, with a hash tag that the keys of a check share: a cluster keeps them in one slot, and takes
+/// them in one transaction.
+fn tagged(store: &Store, name: &str) -> String {
+    store.key(&format!("{{tx}}{name}"))
+}
+
+/// Such a key that has a value.
+async fn stored(store: &Store, name: &str, value: &'static str) -> Verdict<String> {
+    let key = tagged(store, name);
+    store.put(&key, value).await?;
+    Ok(key)
 }
 
 fn set(key: &str, value: &'static str) -> Operation {
