@@ -14,6 +14,7 @@ mod patience;
 mod peer;
 mod place;
 mod process;
+mod proxy;
 mod redis;
 mod skip;
 
@@ -24,5 +25,6 @@ pub use self::patience::{eventually, eventually_equal, patience, within};
 pub use self::peer::Peer;
 pub use self::place::{free_port, server_port, socket_folder, unique};
 pub use self::process::Process;
+pub use self::proxy::Proxy;
 pub use self::redis::{Redis, RedisBuilder};
 pub use self::skip::{rounds, skip, skip_missing};
