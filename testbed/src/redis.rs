@@ -1,5 +1,7 @@
 //! Redis servers: real ones, each in a folder of its own and gone with its owner.
 
+mod certificates;
+
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
@@ -7,6 +9,7 @@ use redis::{Cmd, FromRedisValue, RedisResult, ToRedisArgs};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+pub use self::certificates::Certificates;
 use crate::patience::{eventually, within};
 use crate::place::{server_port, socket_folder};
 use crate::process::Process;
@@ -22,6 +25,7 @@ pub struct Redis {
     process: Process,
     port: u16,
     password: Option<String>,
+    certificates: Option<Certificates>,
     /// Here last: it goes after the process.
     folder: TempDir,
 }
@@ -32,6 +36,7 @@ pub struct RedisBuilder {
     arguments: Vec<String>,
     port: u16,
     password: Option<String>,
+    certificates: Option<Certificates>,
     is_replica: bool,
     folder: TempDir,
 }
@@ -55,6 +60,7 @@ impl Redis {
             arguments: Vec::new(),
             port: server_port(),
             password: None,
+            certificates: None,
             is_replica: false,
             folder: socket_folder(),
         }
@@ -76,6 +82,17 @@ impl Redis {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What a client needs to speak TLS with it; its [`folder`](Self::folder) has them as files.
+    ///
+    /// # Panics
+    /// When it does not speak TLS.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates
+            .as_ref()
+            .expect("a server that speaks TLS")
     }
 
     /// Its process.
@@ -184,6 +201,24 @@ impl RedisBuilder {
         self.option("user", &[name, "on", &password, "~*", "&*", "+@all"])
     }
 
+    /// It speaks TLS and nothing else. Clients may show a certificate.
+    ///
+    /// # Panics
+    /// When certificates cannot be made.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        self.encrypted("optional")
+    }
+
+    /// It speaks TLS and nothing else, with clients that show the certificate it made for them.
+    ///
+    /// # Panics
+    /// As [`tls`](Self::tls).
+    #[must_use]
+    pub fn mutual_tls(self) -> Self {
+        self.encrypted("yes")
+    }
+
     /// Every write is on disk before it is answered, and there after a restart.
     #[must_use]
     pub fn append_only(self) -> Self {
@@ -223,6 +258,19 @@ impl RedisBuilder {
         Some(self.start_there().await)
     }
 
+    fn encrypted(mut self, clients: &str) -> Self {
+        let folder = self.folder.path().to_owned();
+        let file = |name| folder.join(name).display().to_string();
+        self.certificates = Some(Certificates::make(&folder));
+        let port = self.port.to_string();
+        self.option("port", &["0"])
+            .option("tls-port", &[&port])
+            .option("tls-auth-clients", &[clients])
+            .option("tls-ca-cert-file", &[&file("ca.pem")])
+            .option("tls-cert-file", &[&file("server.pem")])
+            .option("tls-key-file", &[&file("server.key")])
+    }
+
     /// Starts it where `redis-server` is known to be there.
     async fn start_there(self) -> Redis {
         let (port, folder) = (self.port.to_string(), self.folder.path());
@@ -247,6 +295,7 @@ impl RedisBuilder {
             arguments,
             port: self.port,
             password: self.password,
+            certificates: self.certificates,
             folder: self.folder,
         };
         redis.is_ready().await;

@@ -106,3 +106,50 @@ async fn a_replica_follows_and_takes_no_writes() {
         .await;
     assert_eq!(error.unwrap_err().code(), Some("READONLY"));
 }
+
+#[tokio::test]
+async fn it_speaks_tls_with_whom_it_should() {
+    let test = "it_speaks_tls_with_whom_it_should";
+    for (builder, lets_anybody_in) in [
+        (Redis::builder().tls(), true),
+        (Redis::builder().mutual_tls(), false),
+    ] {
+        let Some(redis) = builder.start(test).await else {
+            return;
+        };
+        let known: [&str; 4] = ["--cert", "client.pem", "--key", "client.key"];
+        let trusting = ["--tls", "--cacert", "ca.pem"];
+        assert_eq!(
+            ping(&redis, &[&trusting[..], &known].concat()).await,
+            "PONG\n"
+        );
+        let anybody = ping(&redis, &trusting).await;
+        assert_eq!(anybody == "PONG\n", lets_anybody_in, "{anybody}");
+        assert_ne!(ping(&redis, &["--tls"]).await, "PONG\n");
+        assert_ne!(ping(&redis, &[]).await, "PONG\n");
+        let made = redis.certificates();
+        let file = std::fs::read_to_string(redis.folder().join("client.key"));
+        assert_eq!(file.unwrap(), made.client_key);
+        assert!(made.client.contains("BEGIN CERTIFICATE"));
+        assert_ne!(made.client, made.authority);
+    }
+}
+
+/// What a client of Redis's own hears.
+async fn ping(redis: &Redis, options: &[&str]) -> String {
+    let port = redis.port().to_string();
+    let mut command = Command::new("redis-cli");
+    command
+        .args(["-h", "127.0.0.1", "-p", &port])
+        .args(options)
+        .arg("PING")
+        .current_dir(redis.folder())
+        .stdin(Stdio::null());
+    let output = within("an answer", command.kill_on_drop(true).output()).await;
+    let output = output.unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
