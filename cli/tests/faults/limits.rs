@@ -26,7 +26,8 @@ fn cpu_time(process: &Process) -> Duration {
     let fields = stat.rsplit(')').next().unwrap();
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.map(|field| field.parse::<u64>().unwrap()).sum();
-    Duration::from_secs(ticks) / rustix::param::clock_ticks_per_second().try_into().unwrap()
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap();
+    Duration::from_secs(ticks) / per_second
 }
 
 /// Asks on a connection that stays.
