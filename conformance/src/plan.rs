@@ -118,6 +118,9 @@ pub struct Deviation {
     pub check: String,
     /// Why it is right not to pass it.
     pub reason: String,
+    /// The names of the setups in which it does not pass it; without them, all.
+    #[serde(default)]
+    pub setups: BTreeSet<String>,
 }
 
 impl Plan {
@@ -129,12 +132,13 @@ impl Plan {
             .is_some_and(|claims| claims.contains(feature))
     }
 
-    /// Why a check is not expected to pass, if so.
+    /// Why a check is not expected to pass in a setup, if so.
     #[must_use]
-    pub fn deviation(&self, check: &str) -> Option<&Deviation> {
-        self.deviations
-            .iter()
-            .find(|deviation| deviation.check == check)
+    pub fn deviation(&self, check: &str, setup: &Setup) -> Option<&Deviation> {
+        self.deviations.iter().find(|deviation| {
+            let setups = &deviation.setups;
+            deviation.check == check && (setups.is_empty() || setups.contains(&setup.name))
+        })
     }
 
     fn validate(&self) -> Result<()> {
@@ -170,6 +174,12 @@ impl Plan {
             if deviation.reason.trim().is_empty() {
                 return Err(invalid(format!(
                     "the deviation from {} has no reason",
+                    deviation.check
+                )));
+            }
+            if let Some(setup) = deviation.setups.iter().find(|name| !names.contains(name)) {
+                return Err(invalid(format!(
+                    "there is no setup {setup:?} in which to deviate from {}",
                     deviation.check
                 )));
             }
@@ -272,6 +282,23 @@ mod tests {
     }
 
     #[test]
+    fn a_deviation_counts_in_its_setups() {
+        let other = "[[setups]]\nname = \"b\"";
+        let everywhere = "[[deviations]]\ncheck = \"state::round_trip\"\nreason = \"r\"";
+        for (setups, expected) in [
+            ("", [true, true]),
+            ("setups = [\"b\"]", [false, true]),
+            ("setups = [\"a\", \"b\"]", [true, true]),
+        ] {
+            let plan = format!("{PLAN}\n{other}\n{everywhere}\n{setups}");
+            let plan: Plan = plan.parse().unwrap();
+            let deviates = |setup| plan.deviation("state::round_trip", setup).is_some();
+            let found: Vec<bool> = plan.setups.iter().map(deviates).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (addition, expected) in [
             ("[[setups]]\nname = \"a\"", "two setups are named \"a\""),
@@ -284,6 +311,10 @@ mod tests {
             (
                 "[[deviations]]\ncheck = \"state::round_trip\"\nreason = \" \"",
                 "the deviation from state::round_trip has no reason",
+            ),
+            (
+                "[[deviations]]\ncheck = \"state::round_trip\"\nreason = \"r\"\nsetups = [\"c\"]",
+                "there is no setup \"c\" in which to deviate from state::round_trip",
             ),
             ("[color]", "unknown field `color`"),
         ] {

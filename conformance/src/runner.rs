@@ -87,7 +87,8 @@ pub async fn run_one(subject: &Subject, check: &Check) -> Outcome {
 }
 
 fn deviate(subject: &Subject, check: &Check, outcome: Outcome) -> Outcome {
-    let Some(deviation) = subject.plan().deviation(check.name()) else {
+    let deviation = subject.plan().deviation(check.name(), subject.setup());
+    let Some(deviation) = deviation else {
         return outcome;
     };
     match outcome {
