@@ -67,10 +67,11 @@ pub struct Plan {
 pub struct Setup {
     /// Its name.
     pub name: String,
-    /// The metadata of the resource file. `{folder}` is a temporary folder, made for each check.
+    /// The metadata of the resource file. Names in braces are filled in: `{folder}` with a temporary folder, made for each
+    /// check, others with what the servers in `needs` have for them, such as `{redis}` with an address.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// The servers that must be there.
+    /// The servers that must be there, by the names that the component's tests have for them; they are shared by all checks.
     #[serde(default)]
     pub needs: BTreeSet<String>,
     /// Whose the data is.
