@@ -1,19 +1,28 @@
 //! Redis servers: real ones, each in a folder of its own and gone with its owner.
 
 mod certificates;
+mod cluster;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
+use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, RedisResult, ToRedisArgs};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::sleep;
 
 pub use self::certificates::Certificates;
-use crate::patience::{eventually, within};
+pub use self::cluster::RedisCluster;
+pub use self::servers::RedisServers;
+use crate::patience::within;
 use crate::place::{server_port, socket_folder};
 use crate::process::Process;
 use crate::skip::skip_missing;
+
+/// Between two questions of who waits.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A Redis server on loopback. It is killed when this is dropped, and when the thread that started it ends.
 ///
@@ -159,19 +168,25 @@ impl Redis {
     pub async fn start_again(&mut self) {
         assert!(!self.process.is_running(), "{} still runs", self.host());
         self.process = spawn(&self.arguments);
-        self.is_ready().await;
+        self.answers(&["PING"], "PONG").await;
     }
 
-    async fn is_ready(&mut self) {
-        eventually("Redis answers", async || {
-            assert!(
-                self.process.is_running(),
-                "redis-server ended:\n{}",
-                self.process.log()
-            );
-            self.try_command::<String>(&["PING"]).await.is_ok()
-        })
-        .await;
+    /// Waits until its answer to a command has a text.
+    ///
+    /// # Panics
+    /// When it ends, or has another answer for as long as [`patience`](crate::patience) lasts.
+    pub(crate) async fn answers(&mut self, words: &[&str], expected: &str) {
+        let wait = async {
+            loop {
+                match self.try_command::<String>(words).await {
+                    Ok(answer) if answer.contains(expected) => return,
+                    _ => sleep(PAUSE).await,
+                }
+                let log = self.process.log();
+                assert!(self.process.is_running(), "redis-server ended:\n{log}");
+            }
+        };
+        within(expected, wait).await;
     }
 
     async fn connect(&self) -> RedisResult<redis::aio::MultiplexedConnection> {
@@ -298,13 +313,10 @@ impl RedisBuilder {
             certificates: self.certificates,
             folder: self.folder,
         };
-        redis.is_ready().await;
+        redis.answers(&["PING"], "PONG").await;
         if self.is_replica {
-            eventually("the replica has its primary", async || {
-                let info: String = redis.command(&["INFO", "replication"]).await;
-                info.contains("master_link_status:up")
-            })
-            .await;
+            let words = ["INFO", "replication"];
+            redis.answers(&words, "master_link_status:up").await;
         }
         redis
     }

@@ -4,6 +4,7 @@ use redis::Value;
 use rustix::process::test_kill_process;
 
 use super::*;
+use crate::patience::eventually;
 
 #[tokio::test]
 async fn it_answers_and_goes_with_its_owner() {
