@@ -26,5 +26,7 @@ pub use self::peer::Peer;
 pub use self::place::{free_port, server_port, socket_folder, unique};
 pub use self::process::Process;
 pub use self::proxy::Proxy;
-pub use self::redis::{Certificates, Redis, RedisBuilder, RedisCluster, RedisServers};
+pub use self::redis::{
+    Certificates, Redis, RedisBuilder, RedisCluster, RedisSentinel, RedisServers,
+};
 pub use self::skip::{rounds, skip, skip_missing};

@@ -2,8 +2,10 @@
 
 mod certificates;
 mod cluster;
+mod sentinel;
 mod servers;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio::time::sleep;
 
 pub use self::certificates::Certificates;
 pub use self::cluster::RedisCluster;
+pub use self::sentinel::RedisSentinel;
 pub use self::servers::RedisServers;
 use crate::patience::within;
 use crate::place::{server_port, socket_folder};
@@ -65,14 +68,25 @@ impl Redis {
     /// When its folder cannot be made.
     #[must_use]
     pub fn builder() -> RedisBuilder {
-        RedisBuilder {
+        let (port, folder) = (server_port(), socket_folder());
+        let builder = RedisBuilder {
             arguments: Vec::new(),
-            port: server_port(),
+            port,
             password: None,
             certificates: None,
             is_replica: false,
-            folder: socket_folder(),
-        }
+            folder,
+        };
+        let dir = builder.folder.path().display().to_string();
+        let socket = socket(builder.folder.path()).display().to_string();
+        builder
+            .option("port", &[&port.to_string()])
+            .option("bind", &["127.0.0.1"])
+            .option("dir", &[&dir])
+            .option("unixsocket", &[&socket])
+            .option("save", &[""])
+            // A replica gets what there is at once, not five seconds later.
+            .option("repl-diskless-sync-delay", &["0"])
     }
 
     /// Where it listens: `127.0.0.1` with its port.
@@ -253,7 +267,7 @@ impl RedisBuilder {
         }
     }
 
-    /// A line of its configuration.
+    /// A line of its configuration; the last of a name counts.
     #[must_use]
     pub fn option(mut self, name: &str, values: &[&str]) -> Self {
         self.arguments.push(format!("--{name}"));
@@ -286,28 +300,20 @@ impl RedisBuilder {
             .option("tls-key-file", &[&file("server.key")])
     }
 
+    /// It is a sentinel, by a configuration that it writes to itself, too.
+    fn sentinel(mut self, configuration: &str) -> Self {
+        let path = self.folder.path().join("sentinel.conf");
+        fs::write(&path, configuration).expect("write the configuration of a sentinel");
+        let words = [path.display().to_string(), "--sentinel".to_owned()];
+        self.arguments.splice(0..0, words);
+        self
+    }
+
     /// Starts it where `redis-server` is known to be there.
     async fn start_there(self) -> Redis {
-        let (port, folder) = (self.port.to_string(), self.folder.path());
-        let (dir, socket) = (folder.display().to_string(), socket(folder));
-        let mut arguments: Vec<String> = [
-            ["--port", &port],
-            ["--bind", "127.0.0.1"],
-            ["--dir", &dir],
-            ["--unixsocket", &socket.display().to_string()],
-            ["--save", ""],
-            // A replica gets what there is at once, not five seconds later.
-            ["--repl-diskless-sync-delay", "0"],
-        ]
-        .concat()
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
-        // What was asked for comes later and counts.
-        arguments.extend(self.arguments);
         let mut redis = Redis {
-            process: spawn(&arguments),
-            arguments,
+            process: spawn(&self.arguments),
+            arguments: self.arguments,
             port: self.port,
             password: self.password,
             certificates: self.certificates,

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use tokio::runtime::Runtime;
 
-use super::{Redis, RedisCluster};
+use super::{Redis, RedisCluster, RedisSentinel};
 
 /// Redis servers for the conformance checks of a component, by the names of what its setups need. Each is started when the
 /// first asks for it and serves all; all end when this is dropped. They live on a runtime of their own, since that of
@@ -17,6 +17,7 @@ use super::{Redis, RedisCluster};
 /// | `redis-password` | `{redis}`, and of a user who may do everything `{redis-user}` and `{redis-user-password}`; `{redis-password}` of the default user |
 /// | `redis-tls` | `{redis}`; `{redis-client-cert}` and `{redis-client-key}` as PEM, which it insists on; `{redis-ca}` |
 /// | `redis-cluster` | `{redis}`: the addresses of the nodes with commas between |
+/// | `redis-sentinel` | `{redis}`: the address of the sentinel, and `{redis-master-name}` |
 #[derive(Debug)]
 pub struct RedisServers {
     name: String,
@@ -24,6 +25,7 @@ pub struct RedisServers {
     password: Shared<Redis>,
     tls: Shared<Redis>,
     cluster: Shared<RedisCluster>,
+    sentinel: Shared<RedisSentinel>,
     /// Here last: it runs the others.
     runtime: Runtime,
 }
@@ -48,6 +50,7 @@ impl RedisServers {
             password: OnceLock::new(),
             tls: OnceLock::new(),
             cluster: OnceLock::new(),
+            sentinel: OnceLock::new(),
             runtime: runtime.expect("start a runtime"),
         }
     }
@@ -90,6 +93,14 @@ impl RedisServers {
             "redis-cluster" => {
                 let start = async move { RedisCluster::start(&name).await };
                 vec![("redis", self.shared(&self.cluster, start)?.hosts())]
+            }
+            "redis-sentinel" => {
+                let start = async move { RedisSentinel::start(&name).await };
+                let pair = self.shared(&self.sentinel, start)?;
+                vec![
+                    ("redis", pair.hosts()),
+                    ("redis-master-name", pair.master_name().to_owned()),
+                ]
             }
             _ => return None,
         };
