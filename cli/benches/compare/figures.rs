@@ -8,8 +8,11 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Sample {
     operations_per_second: f64,
-    latency_us: Latency,
+    /// Not of messages that come by themselves.
+    latency_us: Option<Latency>,
     server_cpu_us_per_operation: f64,
+    /// Of Redis, where that is asked for.
+    also_cpu_us_per_operation: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +30,11 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) fn add(&mut self, sample: Sample) {
         self.samples.push(sample);
+    }
+
+    /// The median of operations per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.spread(|sample| sample.operations_per_second).median
     }
 
     fn spread(&self, of: impl Fn(&Sample) -> f64) -> Spread {
@@ -65,32 +73,48 @@ pub(crate) fn spread(mut figures: Vec<f64>) -> Spread {
     }
 }
 
-type Of = fn(&Sample) -> f64;
+/// A column of a table: its title, and what it shows of a sample.
+type Column = (&'static str, fn(&Sample) -> f64);
 
-const COLUMNS: [(&str, Of); 4] = [
-    ("CPU us/op", |sample| sample.server_cpu_us_per_operation),
-    ("op/s", |sample| sample.operations_per_second),
-    ("p50 us", |sample| sample.latency_us.p50),
-    ("p99 us", |sample| sample.latency_us.p99),
-];
+const CPU: Column = ("CPU us/op", |sample| sample.server_cpu_us_per_operation);
+const RATE: Column = ("op/s", |sample| sample.operations_per_second);
+const P50: Column = ("p50 us", |sample| latency(sample, |latency| latency.p50));
+const P99: Column = ("p99 us", |sample| latency(sample, |latency| latency.p99));
+const REDIS: Column = ("Redis's CPU us/op", |sample| {
+    sample.also_cpu_us_per_operation.unwrap_or(f64::NAN)
+});
+
+/// Calls of what has all in itself.
+pub(crate) const CALLS: &[Column] = &[CPU, RATE, P50, P99];
+/// Calls that go on to Redis.
+pub(crate) const REDIS_CALLS: &[Column] = &[CPU, RATE, P50, P99, REDIS];
+/// Messages that come from Redis.
+pub(crate) const REDIS_MESSAGES: &[Column] = &[CPU, RATE, REDIS];
+
+fn latency(sample: &Sample, of: impl Fn(&Latency) -> f64) -> f64 {
+    sample.latency_us.as_ref().map_or(f64::NAN, of)
+}
 
 /// A table in Markdown: a server a line, and the ratio of the first one's medians to those of each other.
-pub(crate) fn table<'a>(servers: impl Iterator<Item = (&'a str, &'a Figures)>) -> String {
+pub(crate) fn table<'a>(
+    columns: &[Column],
+    servers: impl Iterator<Item = (&'a str, &'a Figures)>,
+) -> String {
     let mut text = String::from("| |");
-    for (title, _) in COLUMNS {
+    for (title, _) in columns {
         let _ = write!(text, " {title} |");
     }
-    text.push_str("\n|---|---|---|---|---|\n");
+    let _ = writeln!(text, "\n|---|{}", "---|".repeat(columns.len()));
     let mut first: Option<Vec<f64>> = None;
     for (name, figures) in servers {
-        let spreads = COLUMNS.map(|(_, of)| figures.spread(of));
+        let spreads: Vec<Spread> = columns.iter().map(|(_, of)| figures.spread(of)).collect();
         let _ = write!(text, "| {name} |");
-        for spread in spreads {
+        for spread in &spreads {
             let _ = write!(text, " {spread} |");
         }
         text.push('\n');
         match &first {
-            None => first = Some(spreads.map(|spread| spread.median).to_vec()),
+            None => first = Some(spreads.iter().map(|spread| spread.median).collect()),
             Some(first) => {
                 let _ = write!(text, "| ratio to {name} |");
                 for (own, spread) in first.iter().zip(spreads) {

@@ -4,6 +4,7 @@
 //! ```sh
 //! cargo bench -p dapr-pluggable-cli --profile dist --bench compare
 //! cargo bench -p dapr-pluggable-cli --profile dist --bench compare -- --slices 20 --slice 2s
+//! cargo bench -p dapr-pluggable-cli --profile dist --bench compare -- redis
 //! ```
 #![expect(
     clippy::print_stdout,
@@ -13,6 +14,7 @@
 
 mod figures;
 mod measure;
+mod redis;
 mod servers;
 mod tonic_server;
 
@@ -23,7 +25,7 @@ use clap::{Parser, Subcommand};
 use dapr_pluggable_testbed::Peer;
 use tempfile::TempDir;
 
-use self::figures::{Figures, Sample};
+use self::figures::Figures;
 use self::measure::{bench, first_answer, resident};
 use self::servers::{Running, Server};
 
@@ -31,13 +33,13 @@ use self::servers::{Running, Server};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How many slices each server has of each load.
-    #[arg(long, default_value = "10")]
+    #[arg(long, default_value = "10", global = true)]
     slices: usize,
     /// How long a slice is.
-    #[arg(long, default_value = "2s")]
+    #[arg(long, default_value = "2s", global = true)]
     slice: String,
     /// cargo gives this to every benchmark.
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -48,6 +50,8 @@ enum Verb {
     /// Be the tonic server.
     #[command(hide = true)]
     Tonic { socket: PathBuf },
+    /// Compare on Redis: `serve redis` beside grpc-go with go-redis.
+    Redis,
 }
 
 /// A load, as `pluggable bench` takes it.
@@ -102,6 +106,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("start a runtime")?;
     match &arguments.verb {
         Some(Verb::Tonic { socket }) => runtime.block_on(tonic_server::serve(socket)),
+        Some(Verb::Redis) => runtime.block_on(redis::compare(&arguments)),
         None => runtime.block_on(compare(&arguments)),
     }
 }
@@ -152,18 +157,14 @@ async fn side_by_side(
     }
     for (name, load) in loads {
         let mut all = vec![Figures::default(); running.len()];
-        for round in 0..arguments.slices {
-            for turn in 0..running.len() {
-                let number = (round + turn) % running.len();
-                if let (Some(server), Some(figures)) = (running.get(number), all.get_mut(number)) {
-                    let sample: Sample = bench(server, load, &arguments.slice).await?;
-                    figures.add(sample);
-                }
+        for number in turns(running.len(), arguments.slices) {
+            if let (Some(server), Some(figures)) = (running.get(number), all.get_mut(number)) {
+                figures.add(bench(server, load, &arguments.slice).await?);
             }
         }
         println!("\n{name}");
         let names = running.iter().map(|server| server.name.as_str());
-        print!("{}", figures::table(names.zip(&all)));
+        print!("{}", figures::table(figures::CALLS, names.zip(&all)));
     }
     println!();
     for server in running {
@@ -173,4 +174,9 @@ async fn side_by_side(
     }
     println!();
     Ok(())
+}
+
+/// Whose turn it is: each of so many in each round, in an order that turns.
+fn turns(count: usize, rounds: usize) -> impl Iterator<Item = usize> {
+    (0..rounds).flat_map(move |round| (0..count).map(move |turn| (round + turn) % count))
 }

@@ -19,6 +19,8 @@ pub(crate) enum Server {
     Tonic,
     /// grpc-go.
     Go(Peer),
+    /// grpc-go on go-redis.
+    GoRedis(Peer),
 }
 
 impl Server {
@@ -27,6 +29,7 @@ impl Server {
             Self::Pluggable(component) => component,
             Self::Tonic => "tonic",
             Self::Go(_) => "go",
+            Self::GoRedis(_) => "go-redis",
         }
     }
 
@@ -35,6 +38,7 @@ impl Server {
             Self::Pluggable(component) => format!("serve {component}"),
             Self::Tonic => "tonic".to_owned(),
             Self::Go(_) => "grpc-go".to_owned(),
+            Self::GoRedis(_) => "go-redis".to_owned(),
         }
     }
 
@@ -53,8 +57,12 @@ impl Server {
                 command.arg("tonic").arg(socket);
                 command
             }
-            Self::Go(peer) => {
-                let mut command = peer.command(["serve", "--socket"]);
+            Self::Go(peer) | Self::GoRedis(peer) => {
+                let verb = match self {
+                    Self::GoRedis(_) => "redis",
+                    _ => "serve",
+                };
+                let mut command = peer.command([verb, "--socket"]);
                 command.arg(socket);
                 command
             }
