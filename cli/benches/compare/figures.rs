@@ -21,6 +21,18 @@ struct Latency {
     p99: f64,
 }
 
+impl Sample {
+    /// Of latencies at 50 % and 99 %, all times in microseconds.
+    pub(crate) fn new(rate: f64, [p50, p99]: [f64; 2], cpu: f64, redis: f64) -> Self {
+        Self {
+            operations_per_second: rate,
+            latency_us: Some(Latency { p50, p99 }),
+            server_cpu_us_per_operation: cpu,
+            also_cpu_us_per_operation: Some(redis),
+        }
+    }
+}
+
 /// The slices of one server under one load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {

@@ -12,6 +12,7 @@
     reason = "a program that talks to people"
 )]
 
+mod daprd;
 mod figures;
 mod measure;
 mod redis;

@@ -1,4 +1,5 @@
-//! On one Redis: `serve redis` beside grpc-go with go-redis, which sends a command for each key and each message.
+//! On one Redis: `serve redis` beside grpc-go with go-redis, which sends a command for each key and each message; and, where
+//! `DAPRD` names a runtime that has `state.redis` built in, through that runtime beside what it has.
 
 use anyhow::{Result, anyhow};
 use dapr_pluggable_testbed::{Peer, Redis};
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 use crate::figures::{self, Figures, REDIS_CALLS, REDIS_MESSAGES};
 use crate::measure::bench;
 use crate::servers::{Running, Server};
-use crate::{Arguments, Load, turns};
+use crate::{Arguments, Load, daprd, turns};
 
 const GET_ALONE: Load = ("get, 1 connection x 1", &["--in-flight=1"]);
 const BULK_GET: Load = (
@@ -75,7 +76,10 @@ pub(crate) async fn compare(arguments: &Arguments) -> Result<()> {
     for server in bench.servers {
         server.stop().await?;
     }
-    Ok(())
+    match daprd::binary() {
+        Some(binary) => daprd::compare(&binary, &bench.redis, folder.path(), arguments).await,
+        None => Ok(()),
+    }
 }
 
 struct Bench<'a> {
