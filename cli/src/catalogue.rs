@@ -6,9 +6,10 @@ use dapr_pluggable_host::Catalogue;
 type Make = fn() -> Blocks;
 
 /// By the second half of a type: `memory` of `state.memory`.
-const COMPONENTS: [(&str, Make); 3] = [
+const COMPONENTS: [(&str, Make); 4] = [
     ("in-memory", dapr_component_memory::blocks),
     ("memory", dapr_component_memory::blocks),
+    ("redis", dapr_component_redis::blocks),
     ("sqlite", dapr_component_sqlite::blocks),
 ];
 
@@ -41,6 +42,6 @@ mod tests {
             dapr_pluggable::socket::SocketName::parse(name).unwrap();
             assert!(blocks(name).unwrap().list().next().is_some(), "{name}");
         }
-        assert!(blocks("redis").is_none());
+        assert!(blocks("kafka").is_none());
     }
 }

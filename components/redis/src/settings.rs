@@ -1,0 +1,245 @@
+//! The metadata of the state store and of the broker.
+
+use dapr_pluggable::settings::{GoDuration, Redacted, Shared};
+use dapr_pluggable::{Error, Result};
+use serde::Deserialize;
+
+/// The server and how to use it: what the state store and the broker have in common.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct ConnectionSettings {
+    /// The server, as `host:port`; several between commas for a cluster, or for the sentinels with `failover`.
+    ///
+    /// Default: `localhost:6379`
+    ///
+    /// Example: `redis-master:6379`
+    pub redis_host: String,
+    /// The port of every host in `redisHost` that has none.
+    ///
+    /// Default: `6379`
+    ///
+    /// Example: `6380`
+    pub redis_port: u16,
+    /// The user to log in as, where the server has users (ACL).
+    ///
+    /// Default: none
+    ///
+    /// Example: `dapr`
+    pub redis_username: String,
+    /// The password to log in with.
+    ///
+    /// Default: none
+    ///
+    /// Example: `secret`
+    pub redis_password: Redacted<String>,
+    /// The user to log in to the sentinels as.
+    ///
+    /// Default: none
+    ///
+    /// Example: `dapr`
+    pub sentinel_username: String,
+    /// The password to log in to the sentinels with.
+    ///
+    /// Default: none
+    ///
+    /// Example: `secret`
+    pub sentinel_password: Redacted<String>,
+    /// The database. A cluster has only the first.
+    ///
+    /// Default: `0`
+    ///
+    /// Example: `1`
+    #[serde(rename = "redisDB")]
+    pub redis_db: i64,
+    /// `cluster` for a Redis cluster; anything else is a single server.
+    ///
+    /// Default: `node`
+    ///
+    /// Example: `cluster`
+    pub redis_type: String,
+    /// Asks the sentinels in `redisHost` for the primary, and follows it when it changes.
+    ///
+    /// Default: `false`
+    ///
+    /// Example: `true`
+    pub failover: bool,
+    /// The name by which the sentinels know the primary. Required with `failover`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `mymaster`
+    pub sentinel_master_name: String,
+    /// Talks TLS to the server. It must show a certificate that the system trusts (`SSL_CERT_FILE` names other
+    /// authorities).
+    ///
+    /// Default: `false`
+    ///
+    /// Example: `true`
+    #[serde(rename = "enableTLS")]
+    pub enable_tls: bool,
+    /// Accepts any certificate of the server. Whoever is between may then read along.
+    ///
+    /// Default: `false`
+    ///
+    /// Example: `true`
+    #[serde(rename = "insecureSkipTLSVerify")]
+    pub insecure_skip_tls_verify: bool,
+    /// The certificate to show to the server, as PEM. Together with `clientKey`, and only with `enableTLS`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `-----BEGIN CERTIFICATE-----\n…`
+    pub client_cert: Redacted<String>,
+    /// The private key of `clientCert`, as PEM.
+    ///
+    /// Default: none
+    ///
+    /// Example: `-----BEGIN PRIVATE KEY-----\n…`
+    pub client_key: Redacted<String>,
+    /// How often to try a read again whose connection broke. Zero and -1 are never. A write is not tried again: it may
+    /// have happened.
+    ///
+    /// Default: `3`
+    ///
+    /// Example: `0`
+    pub redis_max_retries: Option<i64>,
+    /// The pause before the second attempt to connect again; it doubles up to `redisMaxRetryInterval`. -1 is no pause.
+    ///
+    /// Default: `8ms`
+    ///
+    /// Example: `100ms`
+    pub redis_min_retry_interval: Option<GoDuration>,
+    /// The longest pause between attempts to connect again. -1 is no pause.
+    ///
+    /// Default: `512ms`
+    ///
+    /// Example: `2s`
+    pub redis_max_retry_interval: Option<GoDuration>,
+    /// How long to connect may take, the log-in included.
+    ///
+    /// Default: `5s`
+    ///
+    /// Example: `2s`
+    pub dial_timeout: Option<GoDuration>,
+    /// How long a command that reads may take.
+    ///
+    /// Default: `3s`
+    ///
+    /// Example: `1s`
+    pub read_timeout: Option<GoDuration>,
+    /// How long a command that writes may take.
+    ///
+    /// Default: as `readTimeout`
+    ///
+    /// Example: `1s`
+    pub write_timeout: Option<GoDuration>,
+    /// Accepted and without effect: the commands of one component share a connection.
+    ///
+    /// Default: none
+    ///
+    /// Example: `20`
+    pub pool_size: i64,
+    /// Accepted and without effect, as `poolSize`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `5`
+    pub min_idle_conns: i64,
+    /// Accepted and without effect, as `poolSize`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `4s`
+    pub pool_timeout: Option<GoDuration>,
+    /// Accepted and without effect, as `poolSize`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `1h`
+    pub max_conn_age: Option<GoDuration>,
+    /// Accepted and without effect, as `poolSize`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `5m`
+    pub idle_timeout: Option<GoDuration>,
+    /// Accepted and without effect, as `poolSize`.
+    ///
+    /// Default: none
+    ///
+    /// Example: `1m`
+    pub idle_check_frequency: Option<GoDuration>,
+    /// Microsoft Entra ID is not supported: `true` is an error.
+    ///
+    /// Default: `false`
+    ///
+    /// Example: `false`
+    #[serde(rename = "useEntraID")]
+    pub use_entra_id: bool,
+    /// OpenID Connect is not supported: `true` is an error.
+    ///
+    /// Default: `false`
+    ///
+    /// Example: `false`
+    #[serde(rename = "useOIDC")]
+    pub use_oidc: bool,
+}
+
+impl ConnectionSettings {
+    /// Whether the server is a cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.redis_type.eq_ignore_ascii_case("cluster")
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        for (key, is_set) in [
+            ("useEntraID", self.use_entra_id),
+            ("useOIDC", self.use_oidc),
+        ] {
+            if is_set {
+                return Err(Error::invalid_settings(format!(
+                    "{key} is true: logging in by tokens is not supported, use redisUsername and redisPassword"
+                )));
+            }
+        }
+        if self.redis_db < 0 {
+            return Err(Error::invalid_settings(format!(
+                "redisDB is {}: expected the number of a database, from 0",
+                self.redis_db
+            )));
+        }
+        if self.failover && self.sentinel_master_name.is_empty() {
+            return Err(Error::invalid_settings(
+                "missing key \"sentinelMasterName\": with failover the sentinels are asked for the primary by its name",
+            ));
+        }
+        let has_cert = !self.client_cert.expose().is_empty();
+        if has_cert == self.client_key.expose().is_empty() {
+            let (given, missing) = if has_cert {
+                ("clientCert", "clientKey")
+            } else {
+                ("clientKey", "clientCert")
+            };
+            return Err(Error::invalid_settings(format!(
+                "missing key {missing:?}: {given} is of no use without it"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The metadata of the state store.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct RedisStateSettings {
+    /// The server.
+    pub connection: Shared<ConnectionSettings>,
+    /// The time to live, in seconds, of values whose request has none. Zero or less is without limit.
+    ///
+    /// Default: none
+    ///
+    /// Example: `600`
+    pub ttl_in_seconds: Option<i64>,
+}
