@@ -1,15 +1,18 @@
 //! The connection of a component to Redis: commands go in, answers come out, whatever the server is.
 
+mod dedicated;
 mod endpoint;
 mod hosts;
 mod node;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::settings::GoDuration;
 use dapr_pluggable::{Error, Result};
 use redis::{Cmd, RedisError, RedisResult, Value};
 
+pub(crate) use self::dedicated::Dedicated;
 use self::endpoint::Endpoint;
 use self::node::Node;
 use crate::error::translate;
@@ -30,6 +33,7 @@ pub(crate) struct Limits {
 /// on it, so none may block.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    endpoint: Arc<Endpoint>,
     node: Node,
     limits: Limits,
     /// How often a read may be tried again.
@@ -46,12 +50,13 @@ impl Connection {
         let in_settings = |error: Error| error.context("redis client configuration error");
         settings.validate().map_err(in_settings)?;
         let limits = Limits::new(settings);
-        let endpoint = Endpoint::new(settings, limits.dial).map_err(in_settings)?;
+        let endpoint = Arc::new(Endpoint::new(settings, limits.dial).map_err(in_settings)?);
         let server = endpoint.to_string();
-        let node = Node::connect(endpoint, node::Pauses::new(settings)).await;
+        let node = Node::connect(Arc::clone(&endpoint), node::Pauses::new(settings)).await;
         let node =
             node.map_err(|error| translate(error, &server).context("error connecting to redis"))?;
         let connection = Self {
+            endpoint,
             node,
             limits,
             retries: retries(settings),
@@ -94,6 +99,16 @@ impl Connection {
     /// Runs commands that may change something, as [`read_all`](Self::read_all), each sent once.
     pub(crate) async fn write_all(&self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
         self.node.run_all(commands, self.limits.write).await
+    }
+
+    /// A connection of its own for commands on a key that block.
+    pub(crate) fn dedicated(&self, _key: &str) -> Dedicated {
+        Dedicated::new(Arc::clone(&self.endpoint))
+    }
+
+    /// How long commands may take.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whether the server answers now.

@@ -1,6 +1,7 @@
 //! A connection to one server that is opened again when it breaks.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::settings::GoDuration;
@@ -51,7 +52,7 @@ struct Link {
 
 impl Node {
     /// Connects, for as long as this lives.
-    pub(crate) async fn connect(endpoint: Endpoint, pauses: Pauses) -> RedisResult<Self> {
+    pub(crate) async fn connect(endpoint: Arc<Endpoint>, pauses: Pauses) -> RedisResult<Self> {
         let link = Link::open(&endpoint).await?;
         let (sender, state) = watch::channel(State::Up(link.clone()));
         let keeper = tokio::spawn(keep(endpoint, pauses, link, sender));
@@ -174,7 +175,12 @@ impl Link {
 }
 
 /// Opens the connection again whenever it is lost.
-async fn keep(endpoint: Endpoint, pauses: Pauses, mut link: Link, state: watch::Sender<State>) {
+async fn keep(
+    endpoint: Arc<Endpoint>,
+    pauses: Pauses,
+    mut link: Link,
+    state: watch::Sender<State>,
+) {
     loop {
         link.lost.cancelled().await;
         tracing::warn!(server = %endpoint, "the connection to redis is lost; connecting again");
@@ -197,7 +203,7 @@ async fn reconnect(endpoint: &Endpoint, pauses: Pauses, state: &watch::Sender<St
     }
 }
 
-fn timed_out(limit: Duration) -> RedisError {
+pub(super) fn timed_out(limit: Duration) -> RedisError {
     io::Error::new(
         io::ErrorKind::TimedOut,
         format!("no answer within {limit:?}"),
