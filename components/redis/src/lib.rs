@@ -8,17 +8,21 @@
 
 mod connection;
 mod error;
+mod pubsub;
 mod script;
 mod settings;
 mod state;
 
 use dapr_pluggable::Blocks;
 
-pub use self::settings::{ConnectionSettings, RedisStateSettings};
+pub use self::pubsub::RedisPubSub;
+pub use self::settings::{ConnectionSettings, NackPolicy, RedisPubSubSettings, RedisStateSettings};
 pub use self::state::RedisStateStore;
 
 /// The building blocks of this component.
 #[must_use]
 pub fn blocks() -> Blocks {
-    Blocks::new().state_store::<RedisStateStore>()
+    Blocks::new()
+        .state_store::<RedisStateStore>()
+        .pubsub::<RedisPubSub>()
 }

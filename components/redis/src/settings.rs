@@ -1,5 +1,7 @@
 //! The metadata of the state store and of the broker.
 
+use std::time::Duration;
+
 use dapr_pluggable::settings::{GoDuration, Redacted, Shared};
 use dapr_pluggable::{Error, Result};
 use serde::Deserialize;
@@ -242,4 +244,131 @@ pub struct RedisStateSettings {
     ///
     /// Example: `600`
     pub ttl_in_seconds: Option<i64>,
+}
+
+/// The metadata of the broker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct RedisPubSubSettings {
+    /// The server.
+    pub connection: Shared<ConnectionSettings>,
+    /// The consumer group of this runtime's subscriptions: a message goes to one subscriber of each group. The runtime sets
+    /// it to the application's id; without it, it is the name of the component.
+    ///
+    /// Example: `billing`
+    #[serde(rename = "consumerID")]
+    pub consumer_id: Option<String>,
+    /// After what time a message comes again whose subscriber stands still or is gone without a trace. It counts from the
+    /// later of the message's sending and the last answer on its stream. A stream that ends gives its messages back at once.
+    /// Zero is never: such a message then stays unacknowledged in Redis.
+    ///
+    /// Default: `60s`
+    ///
+    /// Example: `5m`
+    pub processing_timeout: Duration,
+    /// How often to look for messages that nobody works on any more. Zero is never.
+    ///
+    /// Default: `15s`
+    ///
+    /// Example: `1s`
+    pub redeliver_interval: Duration,
+    /// How many messages one read takes at most; there is never more in memory than the window of a stream has room for.
+    /// Zero is as many as that.
+    ///
+    /// Default: `100`
+    ///
+    /// Example: `16`
+    pub queue_depth: u32,
+    /// How many messages may be delivered and unanswered at once, over all subscriptions of the component. With 1 they are
+    /// handled in their order.
+    ///
+    /// Default: the window of each stream
+    ///
+    /// Example: `1`
+    pub concurrency: Option<u32>,
+    /// To about how many entries publishing shortens a stream, whether they were handled or not. Zero or less is no limit.
+    ///
+    /// Default: `0`
+    ///
+    /// Example: `100000`
+    pub max_len_approx: i64,
+    /// How long about entries stay on a stream, whether they were handled or not: publishing removes older ones (Redis 6.2
+    /// or later). Zero is for ever. `maxLenApprox` goes before it.
+    ///
+    /// Default: `0`
+    ///
+    /// Example: `720h`
+    #[serde(rename = "streamTTL")]
+    pub stream_ttl: Duration,
+    /// What becomes of a message that the application rejected: `ack` is done with it, with a warning; `redeliver` lets it
+    /// come again after `processingTimeout`. Dapr's own component has no such key, and does as `ack`.
+    ///
+    /// Default: `ack`
+    ///
+    /// Example: `redeliver`
+    pub nack_policy: NackPolicy,
+    /// How often a message is delivered that the application rejects, with `nackPolicy` `redeliver`; then it is done with,
+    /// with a warning. Zero is without limit.
+    ///
+    /// Default: `0`
+    ///
+    /// Example: `5`
+    pub max_delivery_count: u32,
+}
+
+impl Default for RedisPubSubSettings {
+    fn default() -> Self {
+        Self {
+            connection: Shared::default(),
+            consumer_id: None,
+            processing_timeout: Duration::from_secs(60),
+            redeliver_interval: Duration::from_secs(15),
+            queue_depth: 100,
+            concurrency: None,
+            max_len_approx: 0,
+            stream_ttl: Duration::ZERO,
+            nack_policy: NackPolicy::default(),
+            max_delivery_count: 0,
+        }
+    }
+}
+
+impl RedisPubSubSettings {
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.concurrency == Some(0) {
+            return Err(Error::invalid_settings(
+                "concurrency is 0: expected at least 1, or no such key for the window of each stream",
+            ));
+        }
+        if self.nack_policy == NackPolicy::Ack && self.max_delivery_count > 0 {
+            return Err(Error::invalid_settings(format!(
+                "maxDeliveryCount is {}: it needs nackPolicy redeliver, since with ack a rejected message does not come again",
+                self.max_delivery_count
+            )));
+        }
+        let never = [
+            ("processingTimeout", self.processing_timeout),
+            ("redeliverInterval", self.redeliver_interval),
+        ];
+        let never = never.into_iter().find(|(_, time)| time.is_zero());
+        if let (NackPolicy::Redeliver, Some((key, _))) = (self.nack_policy, never) {
+            return Err(Error::invalid_settings(format!(
+                "nackPolicy is redeliver and {key} is 0: a rejected message would never come again"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a message that the application rejected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum NackPolicy {
+    /// It is acknowledged.
+    #[default]
+    Ack,
+    /// It comes again.
+    Redeliver,
 }
