@@ -22,7 +22,12 @@ pub(super) fn checks() -> Vec<Check> {
         ),
         check("etag::match", &[ETAG], matching),
         check("etag::mismatch", &[ETAG], mismatch),
-        check("etag::on_missing_key", &[ETAG], on_missing_key),
+        check("etag::set_of_missing_key", &[ETAG], set_of_missing_key),
+        check(
+            "etag::delete_of_missing_key",
+            &[ETAG],
+            delete_of_missing_key,
+        ),
         check("etag::unknown_text", &[ETAG], unknown_text),
         check("etag::empty_is_none", &[ETAG], empty_is_none),
         check("etag::never_comes_again", &[ETAG], never_comes_again),
@@ -85,18 +90,24 @@ async fn mismatch(store: Store) -> Verdict {
     Ok(())
 }
 
-async fn on_missing_key(store: Store) -> Verdict {
+async fn set_of_missing_key(store: Store) -> Verdict {
     let other = store.stored("other", "value").await?;
     let etag = store.etag(&other).await?;
     let key = store.key("missing");
-    let outcome = store
-        .store
-        .set(with_etag(SetRequest::new(&key, "value"), &etag))
-        .await;
+    let request = with_etag(SetRequest::new(&key, "value"), &etag);
+    let outcome = store.store.set(request).await;
     refused("a set with an etag of a missing key", outcome, MISMATCH)?;
-    store.holds(&key, None).await?;
-    let outcome = store.store.delete(delete_with_etag(&key, &etag)).await;
-    refused("a delete with an etag of a missing key", outcome, MISMATCH)?;
+    store.holds(&key, None).await
+}
+
+async fn delete_of_missing_key(store: Store) -> Verdict {
+    let key = store.stored("key", "value").await?;
+    let etag = store.etag(&key).await?;
+    store.store.delete(delete_with_etag(&key, &etag)).await?;
+    for key in [key, store.key("never-there")] {
+        let outcome = store.store.delete(delete_with_etag(&key, &etag)).await;
+        refused("a delete with an etag of a missing key", outcome, MISMATCH)?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dapr_pluggable::ErrorKind;
-use dapr_pluggable::state::{Concurrency, GetRequest, Parallelism, SetRequest};
+use dapr_pluggable::state::{Concurrency, Etag, GetRequest, Parallelism, SetRequest};
 use jiff::{Timestamp, ToSpan as _};
 use tokio::time::Instant;
 
@@ -21,7 +21,17 @@ pub(super) fn checks() -> Vec<Check> {
         check("ttl::none_is_for_ever", &[TTL], none_is_for_ever),
         check("ttl::expire_time", &[TTL], expire_time),
         check("ttl::a_later_write_decides", &[TTL], a_later_write_decides),
+        check(
+            "ttl::a_write_without_ends_it",
+            &[TTL],
+            a_write_without_ends_it,
+        ),
         check("ttl::expired_is_missing", &[TTL, ETAG], expired_is_missing),
+        check(
+            "ttl::expired_has_no_etag",
+            &[TTL, ETAG],
+            expired_has_no_etag,
+        ),
     ]
 }
 
@@ -48,9 +58,10 @@ async fn expires(store: Store) -> Verdict {
     store.holds(&kept, Some("value")).await
 }
 
+/// What is no number of seconds, and more of them than any clock has.
 async fn bad(store: Store) -> Verdict {
     let key = store.key("key");
-    for ttl in ["foo", "1.5", "2147483648"] {
+    for ttl in ["foo", "1.5", "9223372036854775807"] {
         let outcome = store.store.set(with_ttl(&key, "value", ttl)).await;
         let what = format!("a set with ttlInSeconds {ttl:?}");
         refused(what, outcome, &[ErrorKind::InvalidRequest])?;
@@ -90,21 +101,7 @@ async fn expire_time(store: Store) -> Verdict {
         let found = entry.and_then(|entry| entry.metadata.get(EXPIRE_TIME).map(str::to_owned));
         in_an_hour(found.as_deref())?;
     }
-    Ok(())
-}
-
-async fn a_later_write_decides(store: Store) -> Verdict {
-    let key = store.key("key");
-    store.store.set(with_ttl(&key, "0", "3600")).await?;
-    store.put(&key, "1").await?;
-    equal(
-        "the expiry after a write without ttlInSeconds",
-        expiry(&store, &key).await?,
-        None,
-    )?;
-    store.store.set(with_ttl(&key, "2", "3600")).await?;
-    in_an_hour(expiry(&store, &key).await?.as_deref())?;
-    store.store.set(with_ttl(&key, "3", "-1")).await?;
+    store.store.set(with_ttl(&key, "value", "-1")).await?;
     equal(
         "the expiry after a write with ttlInSeconds -1",
         expiry(&store, &key).await?,
@@ -112,13 +109,36 @@ async fn a_later_write_decides(store: Store) -> Verdict {
     )
 }
 
+async fn a_later_write_decides(store: Store) -> Verdict {
+    for ttl in ["3600", "-1"] {
+        let key = store.key(ttl);
+        store.store.set(with_ttl(&key, "0", "1")).await?;
+        store.store.set(with_ttl(&key, "1", ttl)).await?;
+        outlives(&store, &key, "1").await?;
+    }
+    Ok(())
+}
+
+async fn a_write_without_ends_it(store: Store) -> Verdict {
+    let key = store.key("key");
+    store.store.set(with_ttl(&key, "0", "1")).await?;
+    store.put(&key, "1").await?;
+    outlives(&store, &key, "1").await
+}
+
 /// An expired value is no value for conditions either.
 async fn expired_is_missing(store: Store) -> Verdict {
     let key = store.key("key");
-    store.store.set(with_ttl(&key, "old", "1")).await?;
-    let etag = store.entry(&key).await?.and_then(|entry| entry.etag);
-    expired(&store, &key).await?;
-    if let Some(etag) = etag {
+    expired_etag(&store, &key).await?;
+    let mut request = SetRequest::new(&key, "new");
+    request.concurrency = Concurrency::FirstWrite;
+    store.store.set(request).await?;
+    store.holds(&key, Some("new")).await
+}
+
+async fn expired_has_no_etag(store: Store) -> Verdict {
+    let key = store.key("key");
+    if let Some(etag) = expired_etag(&store, &key).await? {
         let request = super::with_etag(SetRequest::new(&key, "stale"), &etag);
         let outcome = store.store.set(request).await;
         refused(
@@ -127,10 +147,23 @@ async fn expired_is_missing(store: Store) -> Verdict {
             &[ErrorKind::EtagMismatch],
         )?;
     }
-    let mut request = SetRequest::new(&key, "new");
-    request.concurrency = Concurrency::FirstWrite;
-    store.store.set(request).await?;
-    store.holds(&key, Some("new")).await
+    store.holds(&key, None).await
+}
+
+/// The etag of a value that was under a key and has expired.
+async fn expired_etag(store: &Store, key: &str) -> Verdict<Option<Etag>> {
+    store.store.set(with_ttl(key, "old", "1")).await?;
+    let etag = store.entry(key).await?.and_then(|entry| entry.etag);
+    expired(store, key).await?;
+    Ok(etag)
+}
+
+/// A value is there when one has expired that was written later and had longer to live than it once had.
+async fn outlives(store: &Store, key: &str, value: &'static str) -> Verdict {
+    let other = format!("{key}-other");
+    store.store.set(with_ttl(&other, "value", "2")).await?;
+    expired(store, &other).await?;
+    store.holds(key, Some(value)).await
 }
 
 fn with_ttl(key: &str, value: &'static str, ttl: &str) -> SetRequest {

@@ -83,8 +83,8 @@ impl FaultyStore {
             Fault::TtlSurvivesWrites => {
                 let is_limited =
                     current.is_some_and(|entry| entry.metadata.get("ttlExpireTime").is_some());
-                if is_limited && request.metadata.get(TTL).is_none() {
-                    request.metadata.insert(TTL, "3600");
+                if is_limited {
+                    request.metadata.insert(TTL, "1");
                 }
             }
             _ => {}
