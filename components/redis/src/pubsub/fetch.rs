@@ -25,6 +25,9 @@ const LAST_READ: Duration = Duration::from_secs(1);
 /// How many answered messages may wait to be acknowledged before no more are taken.
 const BACKLOG: usize = 4096;
 
+/// How long to wait for more room while there is still work in the window.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// The side of a subscription that takes messages.
 pub(super) struct Fetch<'a> {
     subscriber: &'a Subscriber,
@@ -34,6 +37,8 @@ pub(super) struct Fetch<'a> {
     reclaim: Reclaim,
     /// Whether it is the turn of new messages while there are others left to take over.
     is_turn_of_new: bool,
+    /// Whether the last read brought as many as it might, so that there may be more.
+    has_more: bool,
 }
 
 /// Why nothing was taken.
@@ -50,6 +55,7 @@ impl<'a> Fetch<'a> {
             connection: subscriber.group().connect(),
             reclaim: Reclaim::new(subscriber),
             is_turn_of_new: false,
+            has_more: false,
         }
     }
 
@@ -102,7 +108,7 @@ impl<'a> Fetch<'a> {
         deliveries
             .until_closed(subscriber.held().settled_to(BACKLOG))
             .await?;
-        let room = deliveries.room().await?.min(subscriber.rules().batch);
+        let room = self.room().await?.min(subscriber.rules().batch);
         let due_in = self.reclaim.due_in();
         if due_in != Some(Duration::ZERO) || self.is_turn_of_new {
             self.is_turn_of_new = false;
@@ -115,6 +121,21 @@ impl<'a> Fetch<'a> {
         self.is_turn_of_new = true;
         let entries = self.reclaim.next(subscriber, room).await?;
         self.deliver(entries).await
+    }
+
+    /// Waits for room. A quick application soon makes more of it, and one read for all costs as much as one for each: so as
+    /// long as more than half of the window is at work, that is waited for a moment.
+    async fn room(&self) -> Result<usize, Closed> {
+        let deliveries = self.subscriber.deliveries();
+        let room = deliveries.room().await?;
+        let missing = deliveries.in_flight().saturating_sub(room) / 2;
+        if !self.has_more || missing == 0 {
+            return Ok(room);
+        }
+        let gathered = timeout(GATHER, self.subscriber.held().answers(missing));
+        // Whether or not it came to that.
+        let _ = deliveries.until_closed(gathered).await?;
+        deliveries.room().await
     }
 
     /// Reads new messages, up to `count`.
@@ -135,6 +156,7 @@ impl<'a> Fetch<'a> {
             }
         };
         let entries = read_streams(answer).ok_or_else(|| misread("XREADGROUP"))?;
+        self.has_more = entries.found.len() == count;
         let entries = entries.found.into_iter();
         Ok(entries.map(|entry| (entry, 1)).collect())
     }

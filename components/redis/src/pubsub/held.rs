@@ -15,6 +15,8 @@ pub(super) struct Held {
     told: Notify,
     /// Redis has been told something.
     settled: Notify,
+    /// A message has its answer.
+    answered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ struct State {
     handled: VecDeque<EntryId>,
     /// What is to be given back.
     returned: Vec<EntryId>,
+    /// How many messages were handled so far.
+    answers: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,9 @@ impl Held {
         let mut state = self.state();
         state.entries.insert(id, Stage::Handled);
         state.handled.push_back(id);
+        state.answers += 1;
         self.told.notify_one();
+        self.answered.notify_one();
     }
 
     /// An entry is left to others from now on.
@@ -100,6 +106,14 @@ impl Held {
             state.entries.remove(id);
         }
         self.settled.notify_one();
+    }
+
+    /// Returns when so many more messages were handled.
+    pub(super) async fn answers(&self, count: usize) {
+        let first = self.state().answers;
+        while self.state().answers - first < count as u64 {
+            self.answered.notified().await;
+        }
     }
 
     /// Returns when no more than `most` entries wait for Redis to be told.

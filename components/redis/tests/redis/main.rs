@@ -1,0 +1,12 @@
+//! The component on real Redis servers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod program;
+mod pubsub;
+mod subscriber;
