@@ -1,6 +1,6 @@
 //! The end without a word, as when the power fails: SIGKILL in the middle of many writes.
 
-use dapr_pluggable_testbed::{Process, Signal, rounds, within};
+use dapr_pluggable_testbed::{Process, Redis, Signal, rounds, within};
 
 use crate::host::{self, Host};
 use crate::load::{OverHttp, Writes};
@@ -45,14 +45,26 @@ async fn a_host_has_every_acknowledged_write_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
+async fn sqlite_has_every_acknowledged_write_and_message_after_a_kill() {
+    survives(Served::start("sqlite", &[]).await, rounds(2)).await;
+}
+
+#[tokio::test]
+async fn redis_has_every_acknowledged_write_and_message_after_a_kill() {
+    let test = "kill::redis_has_every_acknowledged_write_and_message_after_a_kill";
+    if let Some(redis) = Redis::start(test).await {
+        survives(Served::start_redis(redis).await, rounds(10)).await;
+    }
+}
+
+async fn survives(mut served: Served, rounds: u32) {
     let (writes, messages) = (Writes::default(), Messages::default());
-    let mut sqlite = Served::start("sqlite", &[]).await;
-    for round in 0..rounds(2) {
-        let client = sqlite.client().await;
-        let store = sqlite.state_store(&client).await;
+    let socket = format!("{}.sock", served.component);
+    for round in 0..rounds {
+        let client = served.client().await;
+        let store = served.state_store(&client).await;
         writes.check(&store).await;
-        let broker = sqlite.impatient_pubsub(&client).await;
+        let broker = served.impatient_pubsub(&client).await;
         let mut subscriber = Subscriber::start(&broker, &messages);
         subscriber.receive_owed().await;
 
@@ -69,21 +81,22 @@ async fn a_component_has_every_acknowledged_write_and_message_after_a_kill() {
             }
         }
         load.goes_on(1).await;
-        kill(&mut sqlite.process).await;
+        kill(&mut served.process).await;
         let mut why = within("the end of writers", load.fails()).await;
         why.extend(within("the end of publishers", publishers.join_all()).await);
         for why in why {
-            assert!(why.contains("sqlite.sock"), "{why}");
+            assert!(why.contains(&socket), "{why}");
         }
         assert!(!messages.owed().is_empty());
-        sqlite.start_again(&[]).await;
+        served.start_again(&[]).await;
     }
-    let client = sqlite.client().await;
-    writes.check(&sqlite.state_store(&client).await).await;
-    let broker = sqlite.impatient_pubsub(&client).await;
+    let client = served.client().await;
+    writes.check(&served.state_store(&client).await).await;
+    let broker = served.impatient_pubsub(&client).await;
     Subscriber::start(&broker, &messages).receive_owed().await;
     println!(
-        "{} acknowledged writes are there, {} acknowledged messages have come",
+        "{}: {} acknowledged writes are there, {} acknowledged messages have come",
+        served.component,
         writes.acknowledged(),
         messages.acknowledged()
     );

@@ -1,4 +1,4 @@
-//! `pluggable serve` with one component, and a database that outlives it.
+//! `pluggable serve` with one component, and what outlives it: a database in a file, or a server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use dapr_pluggable::client::Client;
 use dapr_pluggable::pubsub::PubSub;
 use dapr_pluggable::state::StateStore;
 use dapr_pluggable::{InstanceId, Metadata, Opener as _};
-use dapr_pluggable_testbed::{Process, socket_folder};
+use dapr_pluggable_testbed::{Process, Redis, socket_folder};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -18,9 +18,17 @@ pub(crate) struct Served {
     pub(crate) component: &'static str,
     pub(crate) process: Process,
     pub(crate) folder: TempDir,
+    pub(crate) redis: Option<Redis>,
 }
 
 impl Served {
+    /// Starts `redis` in front of a server, and waits until it serves.
+    pub(crate) async fn start_redis(redis: Redis) -> Self {
+        let mut served = Self::start("redis", &[]).await;
+        served.redis = Some(redis);
+        served
+    }
+
     /// Starts one in a folder of its own, and waits until it serves.
     pub(crate) async fn start(component: &'static str, arguments: &[&str]) -> Self {
         let served = Self::begin(component, arguments);
@@ -36,6 +44,7 @@ impl Served {
             component,
             process,
             folder,
+            redis: None,
         }
     }
 
@@ -55,7 +64,7 @@ impl Served {
         self.folder.path().join(file)
     }
 
-    /// Whether what it has outlives its process.
+    /// Whether what it has is in a file.
     pub(crate) fn is_durable(&self) -> bool {
         self.component == "sqlite"
     }
@@ -79,8 +88,14 @@ impl Served {
 
     /// The broker, where what was in the hands of a killed process comes again soon. Also what somebody is slow with.
     pub(crate) async fn impatient_pubsub(&self, client: &Client) -> Arc<dyn PubSub> {
-        let soon = ("visibilityTimeout", "500ms");
-        self.pubsub_with(client, &[soon]).await
+        let soon = match self.redis {
+            None => &[("visibilityTimeout", "500ms")][..],
+            Some(_) => &[
+                ("processingTimeout", "500ms"),
+                ("redeliverInterval", "100ms"),
+            ],
+        };
+        self.pubsub_with(client, soon).await
     }
 
     async fn pubsub_with(&self, client: &Client, properties: &[(&str, &str)]) -> Arc<dyn PubSub> {
@@ -96,6 +111,9 @@ impl Served {
         if self.is_durable() {
             let database = self.folder.path().join("data.db");
             metadata.insert("connectionString", text(&database));
+        }
+        if let Some(redis) = &self.redis {
+            metadata.insert("redisHost", redis.host());
         }
         for (key, value) in properties {
             metadata.insert(*key, *value);
