@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use dapr_pluggable_testbed::{
-    Process, Signal, eventually, eventually_equal, rounds, skip_missing, socket_folder,
+    Process, Redis, Signal, eventually, eventually_equal, rounds, skip_missing, socket_folder,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -114,6 +114,46 @@ async fn data_is_in_a_folder_of_the_users_own() {
         assert!(process.stderr().contains("error: "));
         assert!(process.stderr().contains(why), "{why}: {}", process.log());
     }
+}
+
+#[tokio::test]
+async fn a_resource_file_for_redis_of_dapr_works_unchanged() {
+    let test = "run::a_resource_file_for_redis_of_dapr_works_unchanged";
+    let Some(redis) = Redis::builder().password("quiet").start(test).await else {
+        return;
+    };
+    let host = redis.host();
+    let metadata = format!(
+        r"  metadata:
+  - name: redisHost
+    value: {host}
+  - name: redisPassword
+    value: quiet
+  - name: enableTLS
+    value: false
+  - name: actorStateStore
+    value: true
+  - name: redisMaxRetries
+    value: 3
+"
+    );
+    let files = ["state.redis", "pubsub.redis"].map(|component_type| {
+        let name = component_type.replace('.', "-");
+        component(&name, component_type) + &metadata
+    });
+    let resources = resources(&files.join("---\n"));
+    let flag = format!("--resources-path={}", text(resources.path()));
+    let host = Host::start(&[&flag, "--app-id=shop"]).await;
+    host.save("state-redis", "k", "v").await;
+    assert_eq!(host.value("state-redis", "k").await, "\"v\"");
+    let kept: Vec<String> = redis
+        .command(&["HMGET", "shop||k", "data", "version"])
+        .await;
+    assert_eq!(kept, ["\"v\"", "1"]);
+    let loaded = host.get("/v1.0/metadata").await.text();
+    assert!(loaded.contains("pubsub.redis"), "{loaded}");
+    assert!(!host.process.log().contains("quiet"));
+    host.stop().await;
 }
 
 #[tokio::test]

@@ -1,17 +1,19 @@
 //! Publish and subscribe.
 
-use dapr_pluggable_testbed::eventually;
+use dapr_pluggable_testbed::{Process, Redis, eventually};
 use serde_json::{Value, json};
 
 use super::application::{Application, DONE, Delivery, FAILED};
-use super::resources::{component, subscription};
-use super::site::{Site, local};
-use crate::program::text;
+use super::resources::{component, redis_of_dapr, subscription};
+use super::site::Site;
+use crate::program::{serve, text};
 
 #[tokio::test]
 async fn memory_delivers_messages() {
     if let Some(site) = Site::prepare("messages::memory_delivers_messages") {
-        delivers(&site, "memory", &[("redeliverInterval", "10ms")]).await;
+        let component = site.serve("memory").await;
+        let metadata = [("redeliverInterval", "10ms")];
+        delivers(&site, component, "pubsub.memory-local", &metadata).await;
     }
 }
 
@@ -23,15 +25,40 @@ async fn sqlite_delivers_messages() {
             ("connectionString", text(&file)),
             ("redeliverInterval", "10ms"),
         ];
-        delivers(&site, "sqlite", &metadata).await;
+        let component = site.serve("sqlite").await;
+        delivers(&site, component, "pubsub.sqlite-local", &metadata).await;
     }
 }
 
-async fn delivers(site: &Site, name: &str, metadata: &[(&str, &str)]) {
-    let mut process = site.serve(name).await;
-    let component_type = format!("pubsub.{}", local(name));
+#[tokio::test]
+async fn redis_delivers_messages_for_the_resource_file_of_daprs_own() {
+    let test = "messages::redis_delivers_messages_for_the_resource_file_of_daprs_own";
+    let Some(site) = Site::prepare(test) else {
+        return;
+    };
+    let Some(redis) = Redis::start(test).await else {
+        return;
+    };
+    let component = serve(site.sockets(), &["redis"]).await;
+    let host = redis.host();
+    let mut metadata = redis_of_dapr(&host).to_vec();
+    metadata.extend([
+        ("processingTimeout", "500ms"),
+        ("redeliverInterval", "100"),
+        // What no other has: a rejected message comes again.
+        ("nackPolicy", "redeliver"),
+    ]);
+    delivers(&site, component, "pubsub.redis", &metadata).await;
+}
+
+async fn delivers(
+    site: &Site,
+    mut process: Process,
+    component_type: &str,
+    metadata: &[(&str, &str)],
+) {
     site.write_resources(&[
-        component("broker", &component_type, metadata),
+        component("broker", component_type, metadata),
         subscription("broker", "orders"),
         subscription("broker", "bulk"),
     ]);

@@ -19,6 +19,19 @@ pub(crate) fn component_with(name: &str, component_type: &str, metadata: Vec<Val
     })
 }
 
+/// Metadata as people write it for Dapr's own components on Redis.
+pub(crate) fn redis_of_dapr(host: &str) -> [(&str, &str); 7] {
+    [
+        ("redisHost", host),
+        ("redisPassword", ""),
+        ("redisDB", "0"),
+        ("enableTLS", "false"),
+        ("redisMaxRetries", "3"),
+        ("dialTimeout", "5s"),
+        ("readTimeout", "3000"),
+    ]
+}
+
 /// A subscription whose messages come to `/<topic>`.
 pub(crate) fn subscription(pubsub: &str, topic: &str) -> Value {
     json!({

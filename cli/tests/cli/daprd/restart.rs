@@ -1,9 +1,10 @@
 //! A component that is killed, and served again, under a runtime that runs on.
 
-use dapr_pluggable_testbed::{HttpAnswer, Signal, eventually};
+use dapr_pluggable_testbed::{HttpAnswer, Redis, Signal, eventually};
 use serde_json::json;
 
 use super::application::Application;
+use super::resources::{component, redis_of_dapr, subscription};
 use super::sidecar::{Sidecar, post};
 use super::site::Site;
 
@@ -13,8 +14,30 @@ async fn with_hup_everything_works_again() {
         return;
     };
     site.keep_in_sqlite();
+    works_again(&site, "sqlite").await;
+}
+
+#[tokio::test]
+async fn with_hup_everything_works_again_on_redis() {
+    let test = "restart::with_hup_everything_works_again_on_redis";
+    let Some(site) = Site::prepare(test) else {
+        return;
+    };
+    let Some(redis) = Redis::start(test).await else {
+        return;
+    };
+    let host = redis.host();
+    site.write_resources(&[
+        component("store", "state.redis-local", &redis_of_dapr(&host)),
+        component("broker", "pubsub.redis-local", &redis_of_dapr(&host)),
+        subscription("broker", "orders"),
+    ]);
+    works_again(&site, "redis").await;
+}
+
+async fn works_again(site: &Site, name: &str) {
     let application = Application::willing().await;
-    let mut component = site.serve_with("sqlite", &["--on-lost-init=hup"]).await;
+    let mut component = site.serve_with(name, &["--on-lost-init=hup"]).await;
     let launch = site.sidecar("shop").application(&application);
     let mut sidecar = launch.start().await;
     save(&sidecar, "before").await;
@@ -25,7 +48,7 @@ async fn with_hup_everything_works_again() {
     for round in ["first", "second"] {
         component.signal(Signal::KILL);
         component.end().await;
-        component = site.serve_with("sqlite", &["--on-lost-init=hup"]).await;
+        component = site.serve_with(name, &["--on-lost-init=hup"]).await;
         eventually("state can be written", async || {
             assert!(sidecar.process.is_running(), "{}", sidecar.process.log());
             let saved = try_save(&sidecar, round).await;

@@ -1,19 +1,22 @@
 //! State stores.
 
-use dapr_pluggable_testbed::{HttpRequest, eventually};
+use std::collections::BTreeMap;
+
+use dapr_pluggable_testbed::{HttpRequest, Process, Redis, eventually};
 use serde_json::{Value, json};
 
-use super::resources::component;
+use super::resources::{component, redis_of_dapr};
 use super::sidecar::Sidecar;
-use super::site::{Site, local};
-use crate::program::text;
+use super::site::Site;
+use crate::program::{serve, text};
 
 const STORE: &str = "/v1.0/state/store";
 
 #[tokio::test]
 async fn memory_is_a_state_store() {
     if let Some(site) = Site::prepare("state::memory_is_a_state_store") {
-        keeps_state(&site, "memory", &[]).await;
+        let component = site.serve("memory").await;
+        keeps_state(&site, component, "state.memory-local", &[], Extent::Full).await;
     }
 }
 
@@ -21,21 +24,69 @@ async fn memory_is_a_state_store() {
 async fn sqlite_is_a_state_store() {
     if let Some(site) = Site::prepare("state::sqlite_is_a_state_store") {
         let file = site.file("state.db");
-        keeps_state(&site, "sqlite", &[("connectionString", text(&file))]).await;
+        let metadata = [("connectionString", text(&file))];
+        let component = site.serve("sqlite").await;
+        keeps_state(
+            &site,
+            component,
+            "state.sqlite-local",
+            &metadata,
+            Extent::Full,
+        )
+        .await;
     }
 }
 
-async fn keeps_state(site: &Site, name: &str, metadata: &[(&str, &str)]) {
-    let mut process = site.serve(name).await;
-    let component_type = format!("state.{}", local(name));
-    site.write_resources(&[component("store", &component_type, metadata)]);
+#[tokio::test]
+async fn redis_is_a_state_store_for_the_resource_file_of_daprs_own() {
+    let test = "state::redis_is_a_state_store_for_the_resource_file_of_daprs_own";
+    let Some(site) = Site::prepare(test) else {
+        return;
+    };
+    let Some(redis) = Redis::start(test).await else {
+        return;
+    };
+    let component = serve(site.sockets(), &["redis"]).await;
+    let host = redis.host();
+    let metadata = redis_of_dapr(&host);
+    keeps_state(&site, component, "state.redis", &metadata, Extent::Redis).await;
+    // Under the runtime's prefix, in the fields of Dapr's own component.
+    let keys: Vec<String> = redis.command(&["KEYS", "shop*||a"]).await;
+    let [key] = keys.as_slice() else {
+        panic!("{keys:?}");
+    };
+    let fields: BTreeMap<String, String> = redis.command(&["HGETALL", key]).await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(fields, [("data", "2"), ("version", "2")]);
+}
+
+/// How much of what a store may have one has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Full,
+    /// No queries; a first-write goes over what no first-write has written; nobody hears when a value expires.
+    Redis,
+}
+
+async fn keeps_state(
+    site: &Site,
+    mut process: Process,
+    component_type: &str,
+    metadata: &[(&str, &str)],
+    extent: Extent,
+) {
+    site.write_resources(&[component("store", component_type, metadata)]);
     let sidecar = site.sidecar("shop").start().await;
     single_values(&sidecar).await;
     etags(&sidecar).await;
     time_to_live(&sidecar).await;
     many_values(&sidecar).await;
     transactions(&sidecar).await;
-    queries(&sidecar).await;
+    if extent == Extent::Full {
+        first_write(&sidecar).await;
+        expiry(&sidecar).await;
+        queries(&sidecar).await;
+    }
     sidecar.stop().await;
     assert!(process.stop().await.success(), "{}", process.log());
 }
@@ -57,15 +108,20 @@ async fn etags(sidecar: &Sidecar) {
     assert_ne!(first, second);
 
     let stale = json!([{"key": "e", "value": 3, "etag": first}]);
-    let create = json!([{"key": "e", "value": 3, "options": {"concurrency": "first-write"}}]);
-    for refused in [stale, create] {
-        let answer = sidecar.post(STORE, &refused).await;
-        assert_eq!(answer.status, 409, "{refused}: {answer:?}");
-    }
+    let answer = sidecar.post(STORE, &stale).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
     assert_eq!(delete(sidecar, "e", Some(&first)).await, 409);
     assert_eq!(read(sidecar, "e").await, json!(2));
     assert_eq!(delete(sidecar, "e", Some(&second)).await, 204);
     assert_eq!(read(sidecar, "e").await, Value::Null);
+}
+
+async fn first_write(sidecar: &Sidecar) {
+    save(sidecar, &json!([{"key": "f", "value": 1}])).await;
+    let create = json!([{"key": "f", "value": 2, "options": {"concurrency": "first-write"}}]);
+    let answer = sidecar.post(STORE, &create).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(read(sidecar, "f").await, json!(1));
 }
 
 async fn time_to_live(sidecar: &Sidecar) {
@@ -75,6 +131,9 @@ async fn time_to_live(sidecar: &Sidecar) {
         read(sidecar, "ttl").await == Value::Null
     })
     .await;
+}
+
+async fn expiry(sidecar: &Sidecar) {
     let long = json!([{"key": "ttl", "value": 1, "metadata": {"ttlInSeconds": "1000"}}]);
     save(sidecar, &long).await;
     let answer = sidecar.get(&format!("{STORE}/ttl")).await;
