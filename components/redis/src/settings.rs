@@ -244,6 +244,12 @@ pub struct RedisStateSettings {
     ///
     /// Example: `600`
     pub ttl_in_seconds: Option<i64>,
+    /// The indexes for queries, as a JSON array. Needs a server with RedisJSON and RediSearch.
+    ///
+    /// Default: none
+    ///
+    /// Example: `[{"name": "people", "indexes": [{"key": "person.org", "type": "TEXT"}]}]`
+    pub query_indexes: String,
 }
 
 /// The metadata of the broker.

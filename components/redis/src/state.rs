@@ -4,29 +4,31 @@
 mod change;
 mod hash;
 mod json;
+mod query;
+mod replicas;
+mod writer;
 
 use dapr_pluggable::settings::Rules;
 use dapr_pluggable::state::{
-    BulkEntry, DeleteRequest, Entry, GetRequest, Operation, Parallelism, SetRequest, StateClaims,
-    StateStore, TransactionalStateStore, require_key,
+    BulkEntry, DeleteRequest, Entry, GetRequest, Operation, Parallelism, Query, QueryPage,
+    QueryableStateStore, SetRequest, StateClaims, StateStore, TransactionalStateStore, require_key,
 };
-use dapr_pluggable::{
-    Component, Error, ErrorKind, InstanceId, Metadata, Open, Result, async_trait,
-};
+use dapr_pluggable::{Component, Error, InstanceId, Metadata, Open, Result, async_trait};
 use redis::{Cmd, RedisError, RedisResult, Value};
 
 use self::change::{Change, Defaults, Form, MAX_TTL};
+use self::query::{Index, Search};
+use self::replicas::Replicas;
+use self::writer::Writer;
 use crate::connection::Connection;
-use crate::script::Script;
 use crate::settings::RedisStateSettings;
 
 /// A state store in Redis.
 #[derive(Debug)]
 pub struct RedisStateStore {
     connection: Connection,
-    set: Script,
-    delete: Script,
-    transact: Script,
+    writer: Writer,
+    indexes: Vec<Index>,
     defaults: Defaults,
 }
 
@@ -43,14 +45,20 @@ impl Open for RedisStateStore {
             )));
         }
         let in_store = |error: Error| error.context("redis store");
+        let indexes = query::indexes(&settings.query_indexes).map_err(in_store)?;
         let connection = Connection::open(&settings.connection).await;
         let connection = connection.map_err(in_store)?;
+        let replicas = Replicas::find(&connection, &settings.connection).await;
+        let writer = Writer::new(replicas.map_err(in_store)?);
+        for index in &indexes {
+            let created = create(&connection, index).await;
+            created.map_err(|error| in_store(error.context("error registering query schemas")))?;
+        }
         let has_json = has_json(&connection).await.map_err(in_store)?;
         Ok(Self {
             connection,
-            set: Script::new(include_str!("state/set.lua")),
-            delete: Script::new(include_str!("state/delete.lua")),
-            transact: Script::new(include_str!("state/transact.lua")),
+            writer,
+            indexes,
             defaults: Defaults {
                 ttl: settings.ttl_in_seconds,
                 has_json,
@@ -66,6 +74,7 @@ impl Component for RedisStateStore {
     }
 
     async fn close(&self) -> Result<()> {
+        self.writer.close();
         self.connection.close();
         Ok(())
     }
@@ -85,13 +94,14 @@ impl StateStore for RedisStateStore {
 
     async fn set(&self, request: SetRequest) -> Result<()> {
         let form = self.form_of(&request);
-        self.make(&Change::set(&request, form, &self.defaults)?)
-            .await
+        let change = Change::set(&request, form, &self.defaults)?;
+        self.writer.make(&self.connection, &change).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let form = self.defaults.form(&request.metadata, None);
-        self.make(&Change::delete(&request, form)?).await
+        let change = Change::delete(&request, form)?;
+        self.writer.make(&self.connection, &change).await
     }
 
     async fn bulk_get(
@@ -123,7 +133,7 @@ impl StateStore for RedisStateStore {
             let change = Change::set(request, self.form_of(request), &self.defaults);
             (request.key.as_str(), change)
         });
-        self.make_each(&self.set, changes).await
+        self.writer.make_each(&self.connection, changes).await
     }
 
     async fn bulk_delete(
@@ -135,11 +145,18 @@ impl StateStore for RedisStateStore {
             let form = self.defaults.form(&request.metadata, None);
             (request.key.as_str(), Change::delete(request, form))
         });
-        self.make_each(&self.delete, changes).await
+        self.writer.make_each(&self.connection, changes).await
     }
 
     fn transactional(&self) -> Option<&dyn TransactionalStateStore> {
         Some(self)
+    }
+
+    fn queryable(&self) -> Option<&dyn QueryableStateStore> {
+        match self.defaults.has_json {
+            true => Some(self),
+            false => None,
+        }
     }
 }
 
@@ -162,7 +179,17 @@ impl TransactionalStateStore for RedisStateStore {
             other => Err(Error::unsupported(format!("{other:?}"))),
         });
         let changes = changes.collect::<Result<Vec<Change<'_>>>>()?;
-        self.make_all(&changes).await
+        self.writer.make_all(&self.connection, &changes).await
+    }
+}
+
+#[async_trait]
+impl QueryableStateStore for RedisStateStore {
+    async fn query(&self, query: Query) -> Result<QueryPage> {
+        let search = Search::new(&query, &self.indexes)?;
+        let answer = self.connection.read(&search.command).await;
+        let answer = answer.map_err(|error| self.connection.error(error))?;
+        query::page(answer, search.offset)
     }
 }
 
@@ -207,116 +234,9 @@ impl RedisStateStore {
         }
     }
 
-    /// Makes one change.
-    async fn make(&self, change: &Change<'_>) -> Result<()> {
-        let script = match (change.form(), change.is_delete()) {
-            (Form::Json, _) => return self.make_all(std::slice::from_ref(change)).await,
-            (Form::Hash, false) => &self.set,
-            (Form::Hash, true) => &self.delete,
-        };
-        let command = change.alone(script);
-        let answer = script.run(&self.connection, &command).await;
-        match answer.map_err(|error| self.error(change.key(), error))? {
-            Value::Int(1) => Ok(()),
-            _ => Err(change.refused()),
-        }
-    }
-
-    /// Makes changes, all or none.
-    async fn make_all(&self, changes: &[Change<'_>]) -> Result<()> {
-        let command = Change::together(changes, &self.transact);
-        let answer = self.transact.run(&self.connection, &command).await;
-        outcome(
-            changes,
-            answer.map_err(|error| self.in_keys(changes, error))?,
-        )
-    }
-
-    /// Makes changes, each for itself, in one round trip to each server. `script` makes one of a hash.
-    async fn make_each<'a>(
-        &self,
-        script: &Script,
-        changes: impl Iterator<Item = (&'a str, Result<Change<'a>>)>,
-    ) -> Result<()> {
-        let (mut failed, mut valid) = (Vec::new(), Vec::new());
-        for (index, (key, change)) in changes.enumerate() {
-            match change {
-                Ok(change) => valid.push((index, change)),
-                Err(error) => failed.push((index, key, error)),
-            }
-        }
-        let are_hashes = valid.iter().all(|(_, change)| change.form() == Form::Hash);
-        let script = if are_hashes { script } else { &self.transact };
-        let commands: Vec<Cmd> = valid
-            .iter()
-            .map(|(_, change)| match are_hashes {
-                true => change.alone(script),
-                false => Change::together(std::slice::from_ref(change), script),
-            })
-            .collect();
-        match script.run_all(&self.connection, &commands).await {
-            Ok(answers) => {
-                for ((index, change), answer) in valid.iter().zip(answers) {
-                    let outcome = match answer {
-                        Ok(Value::Int(made)) if (made == 1) == are_hashes => Ok(()),
-                        Ok(_) => Err(change.refused()),
-                        Err(error) => Err(self.error(change.key(), error)),
-                    };
-                    if let Err(error) = outcome {
-                        failed.push((*index, change.key(), error));
-                    }
-                }
-            }
-            // Nothing is known of any of them. It is said once, first, and beside what was wrong already.
-            Err(error) => {
-                if let Some((_, change)) = valid.first() {
-                    let error = self.connection.error(error);
-                    failed.push((0, change.key(), error));
-                }
-            }
-        }
-        failed.sort_by_key(|(index, ..)| *index);
-        let failed = failed
-            .into_iter()
-            .map(|(_, key, error)| (key.to_owned(), error));
-        Error::join(failed.collect()).map_or(Ok(()), Err)
-    }
-
     fn error(&self, key: &str, error: RedisError) -> Error {
         self.connection.error(error).context(format!("key {key:?}"))
     }
-
-    /// The error of a transaction as a whole.
-    fn in_keys(&self, changes: &[Change<'_>], error: RedisError) -> Error {
-        const NAMED: usize = 4;
-        let error = self.connection.error(error);
-        if *error.kind() != ErrorKind::InvalidRequest {
-            return error;
-        }
-        let mut keys: Vec<String> = changes
-            .iter()
-            .take(NAMED)
-            .map(|change| format!("{:?}", change.key()))
-            .collect();
-        if changes.len() > NAMED {
-            keys.push("…".to_owned());
-        }
-        error.context(format!("a transaction of the keys {}", keys.join(", ")))
-    }
-}
-
-/// What the answer to a transaction says.
-fn outcome(changes: &[Change<'_>], answer: Value) -> Result<()> {
-    let number = match answer {
-        Value::Int(0) => return Ok(()),
-        Value::Int(number) => usize::try_from(number).ok(),
-        _ => None,
-    };
-    let refused = number.and_then(|number| changes.get(number.checked_sub(1)?));
-    Err(refused.map_or_else(
-        || Error::internal("an answer of the server that is none to a transaction"),
-        Change::refused,
-    ))
 }
 
 /// Whether the server has RedisJSON.
@@ -326,4 +246,16 @@ async fn has_json(connection: &Connection) -> Result<bool> {
         Err(error) if error.code().is_none() => Err(connection.error(error)),
         _ => Ok(true),
     }
+}
+
+/// Makes an index, in place of one of its name.
+async fn create(connection: &Connection, index: &Index) -> Result<()> {
+    let mut answer = connection.write(&index.create()).await;
+    if answer.as_ref().is_err_and(Index::exists) {
+        let dropped = connection.write(&index.drop()).await;
+        dropped.map_err(|error| connection.error(error))?;
+        answer = connection.write(&index.create()).await;
+    }
+    answer.map_err(|error| connection.error(error))?;
+    Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use dapr_pluggable::state::{Concurrency, DeleteRequest, Etag, SetRequest, require_key};
+use dapr_pluggable::state::{
+    Concurrency, Consistency, DeleteRequest, Etag, SetRequest, require_key,
+};
 use dapr_pluggable::{Error, ErrorKind, Metadata, Result};
 use redis::Cmd;
 
@@ -28,6 +30,7 @@ pub(super) struct Change<'a> {
     form: Form,
     /// The version that the value must have.
     expected: Option<i64>,
+    consistency: Consistency,
     act: Act<'a>,
 }
 
@@ -90,6 +93,7 @@ impl<'a> Change<'a> {
             key: &request.key,
             form,
             expected,
+            consistency: request.consistency,
             act: Act::Set {
                 value,
                 is_first,
@@ -108,6 +112,7 @@ impl<'a> Change<'a> {
             key: &request.key,
             form,
             expected: expected(request.etag.as_ref())?,
+            consistency: Consistency::Unspecified,
             act: Act::Delete,
         })
     }
@@ -118,6 +123,11 @@ impl<'a> Change<'a> {
 
     pub(super) fn form(&self) -> Form {
         self.form
+    }
+
+    /// Whether the replicas must have it. A delete never waits for them, as in Dapr's own component.
+    pub(super) fn is_strong(&self) -> bool {
+        self.consistency == Consistency::Strong
     }
 
     pub(super) fn is_delete(&self) -> bool {
@@ -154,26 +164,24 @@ impl<'a> Change<'a> {
         command
     }
 
+    /// What it does, for an error.
+    pub(super) fn what(&self) -> String {
+        let verb = if self.is_delete() { "delete" } else { "set" };
+        format!("failed to {verb} key {}", self.key)
+    }
+
     /// Why it was not made: what it expected is not so.
     pub(super) fn refused(&self) -> Error {
-        let (key, kind) = (self.key, ErrorKind::EtagMismatch);
-        match (&self.act, self.expected) {
-            (Act::Set { .. }, Some(expected)) => Error::new(
-                kind,
-                format!("failed to set key {key}: its version is not {expected}"),
-            ),
-            (Act::Set { .. }, None) => Error::new(
-                kind,
-                format!(
-                    "failed to set key {key}: a first-write made it, and only its etag changes it"
-                ),
-            ),
-            (Act::Delete, Some(expected)) => Error::new(
-                kind,
-                format!("failed to delete key {key}: there is no version {expected} of it"),
-            ),
-            (Act::Delete, None) => Error::etag_mismatch(key),
-        }
+        let why = match (&self.act, self.expected) {
+            (Act::Set { .. }, None) => {
+                "a first-write made it, so only its etag changes it".to_owned()
+            }
+            (Act::Set { .. }, Some(expected)) => format!("its version is not {expected}"),
+            (Act::Delete, expected) => {
+                format!("it has no version {}", expected.unwrap_or_default())
+            }
+        };
+        Error::new(ErrorKind::EtagMismatch, format!("{}: {why}", self.what()))
     }
 
     fn add_value(&self, command: &mut Cmd) {

@@ -8,4 +8,5 @@
 
 mod program;
 mod pubsub;
+mod state;
 mod subscriber;
