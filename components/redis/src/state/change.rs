@@ -6,7 +6,7 @@ use dapr_pluggable::state::{
     Concurrency, Consistency, DeleteRequest, Etag, SetRequest, require_key,
 };
 use dapr_pluggable::{Error, ErrorKind, Metadata, Result};
-use redis::Cmd;
+use redis::{Cmd, ToRedisArgs};
 
 use super::json;
 use crate::script::Script;
@@ -29,7 +29,7 @@ pub(super) struct Change<'a> {
     key: &'a str,
     form: Form,
     /// The version that the value must have.
-    expected: Option<i64>,
+    expected: Option<Cow<'a, str>>,
     consistency: Consistency,
     act: Act<'a>,
 }
@@ -81,7 +81,7 @@ impl<'a> Change<'a> {
         require_key(&request.key, "set")?;
         let expected = match request.concurrency {
             Concurrency::LastWrite => None,
-            _ => expected(request.etag.as_ref())?,
+            _ => version(request.etag.as_ref())?.map(Cow::Owned),
         };
         let value = match form {
             Form::Hash => Cow::Borrowed(&request.value[..]),
@@ -102,16 +102,18 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// What a delete asks for.
+    /// What a delete asks for. Its etag is compared as it is, unlike that of a set: both as Dapr's own component does.
     ///
     /// # Errors
-    /// `InvalidRequest` for an empty key, and `EtagInvalid`.
+    /// `InvalidRequest` for an empty key.
     pub(super) fn delete(request: &'a DeleteRequest, form: Form) -> Result<Self> {
         require_key(&request.key, "delete")?;
+        let etag = request.etag.as_ref().map(Etag::as_str);
+        let expected = etag.filter(|etag| !is_none(etag)).map(Cow::Borrowed);
         Ok(Self {
             key: &request.key,
             form,
-            expected: expected(request.etag.as_ref())?,
+            expected,
             consistency: Consistency::Unspecified,
             act: Act::Delete,
         })
@@ -137,7 +139,7 @@ impl<'a> Change<'a> {
     /// The command that makes this change alone, to a hash.
     pub(super) fn alone(&self, script: &Script) -> Cmd {
         let mut command = script.on(&[self.key]);
-        arg(&mut command, self.expected);
+        arg(&mut command, self.expected.as_deref());
         self.add_value(&mut command);
         command
     }
@@ -155,7 +157,7 @@ impl<'a> Change<'a> {
                 Form::Hash => "hash",
                 Form::Json => "json",
             });
-            arg(&mut command, change.expected);
+            arg(&mut command, change.expected.as_deref());
             change.add_value(&mut command);
             if let Act::Delete = change.act {
                 command.arg("").arg("").arg("");
@@ -172,13 +174,13 @@ impl<'a> Change<'a> {
 
     /// Why it was not made: what it expected is not so.
     pub(super) fn refused(&self) -> Error {
-        let why = match (&self.act, self.expected) {
+        let why = match (&self.act, self.expected.as_deref()) {
             (Act::Set { .. }, None) => {
                 "a first-write made it, so only its etag changes it".to_owned()
             }
             (Act::Set { .. }, Some(expected)) => format!("its version is not {expected}"),
             (Act::Delete, expected) => {
-                format!("it has no version {}", expected.unwrap_or_default())
+                format!("it has no version {}", short(expected.unwrap_or_default()))
             }
         };
         Error::new(ErrorKind::EtagMismatch, format!("{}: {why}", self.what()))
@@ -197,28 +199,32 @@ impl<'a> Change<'a> {
     }
 }
 
-/// A number, or nothing.
-fn arg(command: &mut Cmd, number: Option<i64>) {
-    match number {
-        Some(number) => command.arg(number),
+/// A value, or nothing.
+fn arg(command: &mut Cmd, value: Option<impl ToRedisArgs>) {
+    match value {
+        Some(value) => command.arg(value),
         None => command.arg(""),
     };
 }
 
-/// The version that an etag stands for. Etags are read as numbers, and zero, which no value has, is none: both as Dapr's
-/// own component does.
-fn expected(etag: Option<&Etag>) -> Result<Option<i64>> {
+/// The version that the etag of a set stands for: it is read as a number, as Dapr's own component does.
+fn version(etag: Option<&Etag>) -> Result<Option<String>> {
     let Some(etag) = etag.map(Etag::as_str).filter(|etag| !etag.is_empty()) else {
         return Ok(None);
     };
     match etag.parse::<i64>() {
         Ok(0) => Ok(None),
-        Ok(version) => Ok(Some(version)),
+        Ok(version) => Ok(Some(version.to_string())),
         Err(_) => Err(Error::new(
             ErrorKind::EtagInvalid,
             format!("etag {:?}: expected the number of a version", short(etag)),
         )),
     }
+}
+
+/// Whether an etag stands for none: so does zero, which no value has.
+fn is_none(etag: &str) -> bool {
+    etag.is_empty() || etag == "0"
 }
 
 /// The time to live that a request names.

@@ -50,7 +50,7 @@ for number, key in ipairs(KEYS) do
       elseif version ~= expected then
         return number
       end
-      if not string.match(version, '^%d+$') or #version > 15 then
+      if not string.match(version, '^%d+$') or #version > 15 or string.match(version, '^0.') then
         return redis.error_reply('ERR the version of key ' .. key .. ' is ' .. version .. ', which is no number of writes')
       end
     end

@@ -3,9 +3,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test that cannot go on fails"
 )]
 
+mod golden;
 mod program;
 mod pubsub;
 mod state;

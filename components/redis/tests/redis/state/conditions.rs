@@ -109,7 +109,7 @@ async fn a_delete_needs_the_version_of_its_etag() {
     };
     let store = open(&redis, &[]).await;
     for (state, commands) in STATES {
-        for (etag, hash_goes) in [(None, true), (Some("007"), true), (Some("8"), false)] {
+        for (etag, hash_goes) in [(None, true), (Some("7"), true), (Some("8"), false)] {
             let goes = match state {
                 "absent" => etag.is_none(),
                 "hash" | "marked" => hash_goes,
@@ -157,12 +157,11 @@ async fn etags_are_numbers_of_versions() {
     let store = open(&redis, &[]).await;
     store.set(SetRequest::new("key", "0")).await.unwrap();
     for etag in ["v1", "1.0", " 1", "9223372036854775808"] {
-        for error in [
-            store.set(set("key", "1", Some(etag))).await.unwrap_err(),
-            store.delete(delete("key", Some(etag))).await.unwrap_err(),
-        ] {
-            assert_eq!(*error.kind(), ErrorKind::EtagInvalid, "{etag}");
-        }
+        let error = store.set(set("key", "1", Some(etag))).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::EtagInvalid, "{etag}");
+        // A delete compares it as it is.
+        let error = store.delete(delete("key", Some(etag))).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::EtagMismatch, "{etag}");
     }
     // Zero stands for no etag, and so does a last-write for whatever it comes with.
     store.set(set("key", "1", Some("0"))).await.unwrap();
