@@ -2,6 +2,7 @@
 
 mod bulk;
 mod conditions;
+mod json;
 mod transaction;
 mod ttl;
 
