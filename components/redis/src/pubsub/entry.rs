@@ -192,13 +192,17 @@ fn to_json(metadata: &BTreeMap<&str, &str>) -> Result<String> {
     Ok(escaped)
 }
 
-/// What Go's decoder makes of an object of strings: null is the empty text, and null instead of an object is none.
+/// What Go's decoder makes of an object of strings: the text in place of anything else is empty, and null instead of the
+/// object is none.
 fn from_json(json: &[u8]) -> Result<Metadata, serde_json::Error> {
     let json = String::from_utf8_lossy(json);
-    let map: Option<HashMap<String, Option<String>>> = serde_json::from_str(&json)?;
+    let map: Option<HashMap<String, serde_json::Value>> = serde_json::from_str(&json)?;
     let entries = map.unwrap_or_default().into_iter();
     Ok(entries
-        .map(|(key, value)| (key, value.unwrap_or_default()))
+        .map(|(key, value)| match value {
+            serde_json::Value::String(text) => (key, text),
+            _ => (key, String::new()),
+        })
         .collect())
 }
 

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod faults;
+mod golden;
 mod processes;
 mod publish;
 mod redelivery;
