@@ -1,21 +1,30 @@
 //! The connection of a component to Redis: commands go in, answers come out, whatever the server is.
 
+mod access;
+mod cluster;
 mod dedicated;
 mod endpoint;
 mod hosts;
 mod node;
+mod redirect;
+mod route;
+mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::settings::GoDuration;
 use dapr_pluggable::{Error, Result};
+use redis::cluster_routing::Slot;
 use redis::{Cmd, RedisError, RedisResult, Value};
 
+use self::access::Access;
+use self::cluster::Cluster;
 pub(crate) use self::dedicated::Dedicated;
+use self::dedicated::Place;
 use self::endpoint::Endpoint;
-use self::node::Node;
-use crate::error::translate;
+use self::node::{Node, Pauses};
+use crate::error::{is_elsewhere, is_lost, translate};
 use crate::settings::ConnectionSettings;
 
 /// How long commands may take.
@@ -33,12 +42,17 @@ pub(crate) struct Limits {
 /// on it, so none may block.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    endpoint: Arc<Endpoint>,
-    node: Node,
+    way: Way,
     limits: Limits,
     /// How often a read may be tried again.
     retries: u32,
     server: String,
+}
+
+#[derive(Debug)]
+enum Way {
+    Server(Node),
+    Cluster(Arc<Cluster>),
 }
 
 impl Connection {
@@ -50,14 +64,24 @@ impl Connection {
         let in_settings = |error: Error| error.context("redis client configuration error");
         settings.validate().map_err(in_settings)?;
         let limits = Limits::new(settings);
-        let endpoint = Arc::new(Endpoint::new(settings, limits.dial).map_err(in_settings)?);
-        let server = endpoint.to_string();
-        let node = Node::connect(Arc::clone(&endpoint), node::Pauses::new(settings)).await;
-        let node =
-            node.map_err(|error| translate(error, &server).context("error connecting to redis"))?;
+        let access = Access::new(settings, limits.dial).map_err(in_settings)?;
+        let pauses = Pauses::new(settings);
+        let (server, way) = if settings.is_cluster() && !settings.failover {
+            let cluster = Cluster::connect(settings, access, pauses).await;
+            let server = format!("the cluster of {}", settings.redis_host);
+            let cluster = cluster.map_err(in_settings)?;
+            (
+                server,
+                cluster.map(|cluster| Way::Cluster(Arc::new(cluster))),
+            )
+        } else {
+            let endpoint = Arc::new(Endpoint::new(settings, access).map_err(in_settings)?);
+            let node = Node::connect(Arc::clone(&endpoint), pauses).await;
+            (endpoint.to_string(), node.map(Way::Server))
+        };
+        let way = way.map_err(|error| at_open(translate(error, &server)))?;
         let connection = Self {
-            endpoint,
-            node,
+            way,
             limits,
             retries: retries(settings),
             server,
@@ -70,9 +94,9 @@ impl Connection {
     pub(crate) async fn read(&self, command: &Cmd) -> RedisResult<Value> {
         let mut tries = 0;
         loop {
-            let answer = self.node.run(command, self.limits.read).await;
+            let answer = self.run(command, self.limits.read).await;
             match answer {
-                Err(error) if error.is_connection_dropped() && tries < self.retries => tries += 1,
+                Err(error) if may_pass(&error) && tries < self.retries => tries += 1,
                 answer => return answer,
             }
         }
@@ -80,30 +104,42 @@ impl Connection {
 
     /// Runs a command that may change something. It is sent once: with an error it may have happened.
     pub(crate) async fn write(&self, command: &Cmd) -> RedisResult<Value> {
-        self.node.run(command, self.limits.write).await
+        self.run(command, self.limits.write).await
     }
 
     /// Runs commands that change nothing, in one round trip to each server; the answers come in the order of the commands.
     /// It fails where there is no answer to any.
     pub(crate) async fn read_all(&self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
-        let mut tries = 0;
-        loop {
-            let answers = self.node.run_all(commands, self.limits.read).await;
-            match answers {
-                Err(error) if error.is_connection_dropped() && tries < self.retries => tries += 1,
-                answers => return answers,
+        let mut answers = self.run_all(commands, self.limits.read).await;
+        for _ in 0..self.retries {
+            let mut broken: Vec<_> = answers.iter_mut().zip(commands).collect();
+            broken.retain(|(answer, _)| answer.as_ref().is_err_and(may_pass));
+            if broken.is_empty() {
+                break;
+            }
+            let commands: Vec<Cmd> = broken
+                .iter()
+                .map(|(_, command)| (*command).clone())
+                .collect();
+            let again = self.run_all(&commands, self.limits.read).await;
+            for ((answer, _), again) in broken.into_iter().zip(again) {
+                *answer = again;
             }
         }
+        if_any(answers)
     }
 
     /// Runs commands that may change something, as [`read_all`](Self::read_all), each sent once.
     pub(crate) async fn write_all(&self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
-        self.node.run_all(commands, self.limits.write).await
+        if_any(self.run_all(commands, self.limits.write).await)
     }
 
     /// A connection of its own for commands on a key that block.
-    pub(crate) fn dedicated(&self, _key: &str) -> Dedicated {
-        Dedicated::new(Arc::clone(&self.endpoint))
+    pub(crate) fn dedicated(&self, key: &str) -> Dedicated {
+        Dedicated::new(match &self.way {
+            Way::Server(node) => Place::Server(Arc::clone(node.endpoint())),
+            Way::Cluster(cluster) => Place::Slot(Arc::clone(cluster), Slot::for_key(key)),
+        })
     }
 
     /// How long commands may take.
@@ -115,7 +151,7 @@ impl Connection {
     pub(crate) async fn ping(&self) -> Result<()> {
         match self.read(&redis::cmd("PING")).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.error(error).context("error connecting to redis")),
+            Err(error) => Err(at_open(self.error(error))),
         }
     }
 
@@ -124,9 +160,29 @@ impl Connection {
         translate(error, &self.server)
     }
 
-    /// Ends the connection; commands that are under way fail.
+    /// Ends the connection. Commands that come later fail.
     pub(crate) fn close(&self) {
-        self.node.close();
+        match &self.way {
+            Way::Server(node) => node.close(),
+            Way::Cluster(cluster) => cluster.close(),
+        }
+    }
+
+    async fn run(&self, command: &Cmd, limit: Duration) -> RedisResult<Value> {
+        match &self.way {
+            Way::Server(node) => node.run(command, limit).await,
+            Way::Cluster(cluster) => cluster.run(command, limit).await,
+        }
+    }
+
+    async fn run_all(&self, commands: &[Cmd], limit: Duration) -> Vec<RedisResult<Value>> {
+        match &self.way {
+            Way::Server(node) => match node.run_all(commands.iter(), limit).await {
+                Ok(answers) => answers,
+                Err(error) => vec![Err(error); commands.len()],
+            },
+            Way::Cluster(cluster) => cluster.run_all(commands, limit).await,
+        }
     }
 }
 
@@ -153,6 +209,27 @@ fn limit(setting: Option<GoDuration>, default: Duration) -> Duration {
             Some(time) => time,
         },
     }
+}
+
+/// Whether the same read may succeed now: its connection broke, or led to a server that is not the primary any more.
+fn may_pass(error: &RedisError) -> bool {
+    error.is_connection_dropped() || is_elsewhere(error)
+}
+
+/// The answers, unless there is none: then why not.
+fn if_any(answers: Vec<RedisResult<Value>>) -> RedisResult<Vec<RedisResult<Value>>> {
+    let is_lost = |answer: &RedisResult<Value>| answer.as_ref().is_err_and(is_lost);
+    if !answers.iter().all(is_lost) {
+        return Ok(answers);
+    }
+    match answers.into_iter().next() {
+        Some(Err(error)) => Err(error),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn at_open(error: Error) -> Error {
+    error.context("error connecting to redis")
 }
 
 fn retries(settings: &ConnectionSettings) -> u32 {

@@ -14,11 +14,14 @@ pub(crate) fn translate(error: RedisError, server: &str) -> Error {
     Error::new(kind, text).with_source(error)
 }
 
-/// Whether the connection is of no use any more, or leads to the wrong server.
+/// Whether the connection is of no use any more.
 pub(crate) fn is_lost(error: &RedisError) -> bool {
-    error.is_io_error() || matches!(error.code(), Some("READONLY" | "MASTERDOWN")) || {
-        error.kind() == RedisKind::Parse
-    }
+    error.is_io_error() || error.kind() == RedisKind::Parse
+}
+
+/// Whether the connection leads to a server that is not the primary (any more).
+pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
+    matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
 }
 
 fn meaning(error: &RedisError) -> (ErrorKind, Option<&'static str>) {

@@ -8,23 +8,28 @@ use dapr_pluggable::settings::GoDuration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::endpoint::Endpoint;
-use crate::error::is_lost;
+use crate::error::{is_elsewhere, is_lost};
 use crate::settings::ConnectionSettings;
 
 /// The longest that a call waits for a connection that has just broken to be there again.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How old a connection is at least that is given up because the server is not the one to talk to: what the name service or
+/// the sentinels say does not change more often, and a replica that is named for good must not cost a connection a write.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// A connection to one server. A task opens it again whenever it breaks: the first attempt is waited for by the calls
 /// that come, and while later ones go on calls fail at once.
 #[derive(Debug)]
 pub(crate) struct Node {
+    endpoint: Arc<Endpoint>,
     state: watch::Receiver<State>,
-    keeper: AbortOnDropHandle<()>,
+    closed: CancellationToken,
+    _keeper: AbortOnDropHandle<()>,
 }
 
 /// The pauses between attempts to connect.
@@ -37,9 +42,9 @@ pub(crate) struct Pauses {
 #[derive(Clone, Debug)]
 enum State {
     Up(Link),
-    /// It has broken just now.
+    /// It has broken just now, or is opened for the first time.
     Reconnecting,
-    /// It could not be opened again so far.
+    /// It could not be opened again so far, or is closed.
     Down(RedisError),
 }
 
@@ -47,19 +52,43 @@ enum State {
 #[derive(Clone, Debug)]
 struct Link {
     connection: MultiplexedConnection,
+    opened: Instant,
     lost: CancellationToken,
 }
 
 impl Node {
-    /// Connects, for as long as this lives.
+    /// Connects, and stays connected for as long as this lives.
     pub(crate) async fn connect(endpoint: Arc<Endpoint>, pauses: Pauses) -> RedisResult<Self> {
         let link = Link::open(&endpoint).await?;
-        let (sender, state) = watch::channel(State::Up(link.clone()));
-        let keeper = tokio::spawn(keep(endpoint, pauses, link, sender));
-        Ok(Self {
+        Ok(Self::keep(endpoint, pauses, Some(link)))
+    }
+
+    /// Connects in the background.
+    pub(crate) fn start(endpoint: Endpoint, pauses: Pauses) -> Self {
+        Self::keep(Arc::new(endpoint), pauses, None)
+    }
+
+    fn keep(endpoint: Arc<Endpoint>, pauses: Pauses, link: Option<Link>) -> Self {
+        let first = link.clone().map_or(State::Reconnecting, State::Up);
+        let (sender, state) = watch::channel(first);
+        let closed = CancellationToken::new();
+        let keeper = keep(Arc::clone(&endpoint), pauses, link, sender, closed.clone());
+        Self {
+            endpoint,
             state,
-            keeper: AbortOnDropHandle::new(keeper),
-        })
+            closed,
+            _keeper: AbortOnDropHandle::new(tokio::spawn(keeper)),
+        }
+    }
+
+    /// The server.
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(link) if link.is_usable())
     }
 
     /// Runs a command.
@@ -75,21 +104,21 @@ impl Node {
         answer
     }
 
-    /// Runs commands in one round trip.
-    pub(crate) async fn run_all(
+    /// Runs commands in one round trip. It fails where there is no answer to any.
+    pub(crate) async fn run_all<'a>(
         &self,
-        commands: &[Cmd],
+        commands: impl Iterator<Item = &'a Cmd>,
         limit: Duration,
     ) -> RedisResult<Vec<RedisResult<Value>>> {
-        if commands.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut link = self.link(limit).await?;
-        let mut pipeline = Pipeline::with_capacity(commands.len());
+        let mut pipeline = Pipeline::new();
         pipeline.ignore_errors();
         for command in commands {
             pipeline.add_command(command.clone());
         }
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut link = self.link(limit).await?;
         let answers: RedisResult<Vec<RedisResult<Value>>> =
             match timeout(limit, pipeline.query_async(&mut link.connection)).await {
                 Ok(answers) => answers,
@@ -105,27 +134,35 @@ impl Node {
         answers
     }
 
-    /// Ends the connection, for good.
+    /// Ends the connection, for good. What is under way on it still has its answer.
     pub(crate) fn close(&self) {
-        self.keeper.abort();
+        self.closed.cancel();
     }
 
     async fn link(&self, limit: Duration) -> RedisResult<Link> {
+        if self.closed.is_cancelled() {
+            return Err(closed());
+        }
         match &*self.state.borrow() {
-            State::Up(link) => return Ok(link.clone()),
+            State::Up(link) if link.is_usable() => return Ok(link.clone()),
             State::Down(error) => return Err(error.clone()),
-            State::Reconnecting => {}
+            _ => {}
         }
         let mut state = self.state.clone();
-        let settled = state.wait_for(|state| !matches!(state, State::Reconnecting));
-        match timeout(limit.min(PATIENCE), settled).await {
+        let settled = state.wait_for(|state| match state {
+            State::Up(link) => link.is_usable(),
+            State::Reconnecting => false,
+            State::Down(_) => true,
+        });
+        let limit = limit.min(PATIENCE);
+        match timeout(limit, settled).await {
             Ok(Ok(state)) => match &*state {
                 State::Up(link) => Ok(link.clone()),
                 State::Down(error) => Err(error.clone()),
                 State::Reconnecting => Err(closed()),
             },
             Ok(Err(_)) => Err(closed()),
-            Err(_) => Err(timed_out(limit.min(PATIENCE))),
+            Err(_) => Err(timed_out(limit)),
         }
     }
 }
@@ -147,6 +184,13 @@ impl Pauses {
             longest,
         }
     }
+
+    /// The pauses after the first, second, … attempt.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Duration> {
+        std::iter::successors(Some(self.first), move |pause| {
+            Some((*pause * 2).min(self.longest))
+        })
+    }
 }
 
 impl Link {
@@ -160,46 +204,59 @@ impl Link {
             Ok::<(), redis::aio::SendError>(())
         };
         Ok(Self {
-            connection: endpoint.connect(on_push).await?,
+            connection: endpoint.connect(Arc::new(on_push)).await?,
+            opened: Instant::now(),
             lost,
         })
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.lost.is_cancelled()
     }
 
     /// Has the connection opened again where an error says that it is of no use. Who waits on the old one still has its
     /// answer from there.
     fn heed(&self, error: &RedisError) {
-        if is_lost(error) {
+        if is_lost(error) || (is_elsewhere(error) && self.opened.elapsed() >= SETTLED) {
             self.lost.cancel();
         }
     }
 }
 
-/// Opens the connection again whenever it is lost.
+/// Opens the connection again whenever it is lost, until it is closed.
 async fn keep(
     endpoint: Arc<Endpoint>,
     pauses: Pauses,
-    mut link: Link,
+    mut link: Option<Link>,
     state: watch::Sender<State>,
+    closing: CancellationToken,
 ) {
-    loop {
-        link.lost.cancelled().await;
-        tracing::warn!(server = %endpoint, "the connection to redis is lost; connecting again");
-        state.send_replace(State::Reconnecting);
-        link = reconnect(&endpoint, pauses, &state).await;
-        tracing::info!(server = %endpoint, "connected to redis again");
-        state.send_replace(State::Up(link.clone()));
-    }
+    let keep = async {
+        loop {
+            if let Some(link) = link.take() {
+                link.lost.cancelled().await;
+                drop(link);
+                tracing::warn!(server = %endpoint, "the connection to redis is lost; connecting again");
+                state.send_replace(State::Reconnecting);
+            }
+            let opened = reconnect(&endpoint, pauses, &state).await;
+            tracing::info!(server = %endpoint, "connected to redis");
+            state.send_replace(State::Up(opened.clone()));
+            link = Some(opened);
+        }
+    };
+    closing.run_until_cancelled(keep).await;
+    state.send_replace(State::Down(closed()));
 }
 
 async fn reconnect(endpoint: &Endpoint, pauses: Pauses, state: &watch::Sender<State>) -> Link {
-    let mut pause = pauses.first;
+    let mut pauses = pauses.iter();
     loop {
         match Link::open(endpoint).await {
             Ok(link) => return link,
             Err(error) => state.send_replace(State::Down(error)),
         };
-        sleep(pause).await;
-        pause = (pause * 2).min(pauses.longest);
+        sleep(pauses.next().unwrap_or(SETTLED)).await;
     }
 }
 
@@ -212,5 +269,5 @@ pub(super) fn timed_out(limit: Duration) -> RedisError {
 }
 
 fn closed() -> RedisError {
-    io::Error::new(io::ErrorKind::NotConnected, "the component is closed").into()
+    io::Error::other("the component is closed").into()
 }
