@@ -10,13 +10,15 @@ mod redirect;
 mod route;
 mod slots;
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::settings::GoDuration;
-use dapr_pluggable::{Error, Result};
+use dapr_pluggable::{Error, ErrorKind, Result};
 use redis::cluster_routing::Slot;
 use redis::{Cmd, RedisError, RedisResult, Value};
+use tokio::time::sleep;
 
 use self::access::Access;
 use self::cluster::Cluster;
@@ -45,7 +47,8 @@ pub(crate) struct Connection {
     way: Way,
     limits: Limits,
     /// How often a read may be tried again.
-    retries: u32,
+    retries: usize,
+    pauses: Pauses,
     server: String,
 }
 
@@ -79,11 +82,22 @@ impl Connection {
             let node = Node::connect(Arc::clone(&endpoint), pauses).await;
             (endpoint.to_string(), node.map(Way::Server))
         };
-        let way = way.map_err(|error| at_open(translate(error, &server)))?;
+        let way = way.map_err(|error| {
+            let is_silent = settings.enable_tls && error.is_timeout();
+            let error = translate(error, &server);
+            at_open(if is_silent {
+                let text = error.message();
+                let text = format!("{text}; a server without TLS is silent: check enableTLS");
+                Error::new(ErrorKind::Unavailable, text)
+            } else {
+                error
+            })
+        })?;
         let connection = Self {
             way,
             limits,
             retries: retries(settings),
+            pauses,
             server,
         };
         connection.ping().await?;
@@ -92,12 +106,15 @@ impl Connection {
 
     /// Runs a command that changes nothing. It may be sent more than once, where the connection breaks.
     pub(crate) async fn read(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut tries = 0;
+        let mut pauses = self.pauses();
         loop {
             let answer = self.run(command, self.limits.read).await;
-            match answer {
-                Err(error) if may_pass(&error) && tries < self.retries => tries += 1,
-                answer => return answer,
+            if !answer.as_ref().is_err_and(may_pass) {
+                return answer;
+            }
+            match pauses.next() {
+                Some(pause) => sleep(pause).await,
+                None => return answer,
             }
         }
     }
@@ -111,12 +128,13 @@ impl Connection {
     /// It fails where there is no answer to any.
     pub(crate) async fn read_all(&self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
         let mut answers = self.run_all(commands, self.limits.read).await;
-        for _ in 0..self.retries {
+        for pause in self.pauses() {
             let mut broken: Vec<_> = answers.iter_mut().zip(commands).collect();
             broken.retain(|(answer, _)| answer.as_ref().is_err_and(may_pass));
             if broken.is_empty() {
                 break;
             }
+            sleep(pause).await;
             let commands: Vec<Cmd> = broken
                 .iter()
                 .map(|(_, command)| (*command).clone())
@@ -166,6 +184,12 @@ impl Connection {
             Way::Server(node) => node.close(),
             Way::Cluster(cluster) => cluster.close(),
         }
+    }
+
+    /// The pauses before a read is tried again. The first time it waits for the connection, if for anything.
+    fn pauses(&self) -> impl Iterator<Item = Duration> {
+        let later = self.pauses.iter();
+        iter::once(Duration::ZERO).chain(later).take(self.retries)
     }
 
     async fn run(&self, command: &Cmd, limit: Duration) -> RedisResult<Value> {
@@ -232,7 +256,7 @@ fn at_open(error: Error) -> Error {
     error.context("error connecting to redis")
 }
 
-fn retries(settings: &ConnectionSettings) -> u32 {
+fn retries(settings: &ConnectionSettings) -> usize {
     let retries = settings.redis_max_retries.unwrap_or(3).max(0);
-    u32::try_from(retries).unwrap_or(u32::MAX)
+    usize::try_from(retries).unwrap_or(usize::MAX)
 }

@@ -3,6 +3,9 @@
 use dapr_pluggable::{Error, ErrorKind};
 use redis::{ErrorKind as RedisKind, RedisError};
 
+/// What an error means, and what to do about it.
+type Meaning = (ErrorKind, Option<&'static str>);
+
 /// The SDK's error for one of Redis's; `server` names the server.
 pub(crate) fn translate(error: RedisError, server: &str) -> Error {
     let (kind, hint) = meaning(&error);
@@ -24,45 +27,93 @@ pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
 }
 
-fn meaning(error: &RedisError) -> (ErrorKind, Option<&'static str>) {
+fn meaning(error: &RedisError) -> Meaning {
     match error.kind() {
-        RedisKind::Io
-        | RedisKind::ClusterConnectionNotFound
-        | RedisKind::NoValidReplicasFoundBySentinel => return (ErrorKind::Unavailable, None),
+        RedisKind::Io => return (ErrorKind::Unavailable, on_the_way(error)),
+        RedisKind::ClusterConnectionNotFound | RedisKind::NoValidReplicasFoundBySentinel => {
+            return (ErrorKind::Unavailable, None);
+        }
         RedisKind::MasterNameNotFoundBySentinel => {
             return (
                 ErrorKind::Unavailable,
-                Some(
-                    "no sentinel answers that knows the primary of the name in sentinelMasterName",
-                ),
+                Some("check sentinelMasterName, and that redisHost names sentinels"),
             );
         }
         RedisKind::AuthenticationFailed => return denied(),
         RedisKind::InvalidClientConfig => return (ErrorKind::InvalidSettings, None),
         _ => {}
     }
+    let detail = error.detail().unwrap_or_default();
     match error.code() {
-        Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "MISCONF") => {
+        Some("LOADING") => unavailable("it answers once it has read its data"),
+        Some("MASTERDOWN") => unavailable("it is a replica that has lost its primary"),
+        Some("CLUSTERDOWN") => unavailable("a part of the cluster is missing"),
+        Some("MISCONF") => {
+            unavailable("it cannot save its data: see the server's log and its disk")
+        }
+        Some("TRYAGAIN" | "BUSY" | "MOVED" | "ASK" | "NOREPLICAS") => {
             (ErrorKind::Unavailable, None)
         }
-        Some("READONLY") => (
-            ErrorKind::Unavailable,
-            Some(
-                "it is a replica: redisHost must name the primary, or the sentinels with failover",
-            ),
+        Some("READONLY") => unavailable(
+            "it is a replica: redisHost must name the primary, or the sentinels with failover",
         ),
         Some("NOAUTH" | "WRONGPASS") => denied(),
-        Some("NOPERM") => (ErrorKind::Denied, None),
-        Some("OOM") => (ErrorKind::Throttled, None),
+        Some("NOPERM") => (
+            ErrorKind::Denied,
+            Some("the rules (ACL) of redisUsername must allow it"),
+        ),
+        Some("OOM") => (
+            ErrorKind::Throttled,
+            Some("the server's maxmemory is used up"),
+        ),
         Some("CROSSSLOT") => (
             ErrorKind::InvalidRequest,
             Some("keys that belong together need the same hash tag, a part in braces"),
         ),
+        _ if detail.contains("DB index is out of range") || detail.contains("invalid DB index") => {
+            (
+                ErrorKind::InvalidSettings,
+                Some("redisDB must be the number of a database that the server has"),
+            )
+        }
+        _ if detail.contains("SELECT is not allowed in cluster mode") => (
+            ErrorKind::InvalidSettings,
+            Some("it is a cluster: redisType must be cluster, and has no redisDB"),
+        ),
+        _ if detail.contains("max number of clients reached") => (ErrorKind::Throttled, None),
         _ => (ErrorKind::Internal, None),
     }
 }
 
-fn denied() -> (ErrorKind, Option<&'static str>) {
+/// What is to do where there is no talking with a server.
+fn on_the_way(error: &RedisError) -> Option<&'static str> {
+    let text = error.to_string();
+    let has = |part: &str| text.contains(part);
+    Some(if has("UnknownIssuer") {
+        "its certificate is not of an authority that the system trusts: SSL_CERT_FILE can name others, \
+         insecureSkipTLSVerify trusts anyone"
+    } else if has("invalid peer certificate") {
+        "it must show a valid certificate for the name in redisHost; insecureSkipTLSVerify takes any"
+    } else if has("CertificateRequired") {
+        "it asks for a certificate: set clientCert and clientKey"
+    } else if has("UnknownCA") || has("DecryptError") || has("BadCertificate") {
+        "it does not accept the certificate in clientCert"
+    } else if has("InvalidContentType") || has("corrupt message") {
+        "it does not speak TLS: check enableTLS and the port"
+    } else if has("failed to lookup address") || has("No address found") {
+        "the name in redisHost is not known to the name service"
+    } else if has("Connection refused") {
+        "nothing listens there: check redisHost, and that Redis runs"
+    } else {
+        return None;
+    })
+}
+
+fn unavailable(hint: &'static str) -> Meaning {
+    (ErrorKind::Unavailable, Some(hint))
+}
+
+fn denied() -> Meaning {
     (
         ErrorKind::Denied,
         Some("check redisUsername and redisPassword"),
@@ -73,6 +124,7 @@ fn denied() -> (ErrorKind, Option<&'static str>) {
 fn plain(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
         _ => error.to_string(),
     }
 }

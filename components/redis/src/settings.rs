@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dapr_pluggable::settings::{GoDuration, Redacted, Shared};
+use dapr_pluggable::settings::{GoDuration, Redacted, Shared, parse_go_duration};
 use dapr_pluggable::{Error, Result};
 use serde::Deserialize;
 
@@ -207,7 +207,7 @@ impl ConnectionSettings {
         }
         if self.redis_db < 0 {
             return Err(Error::invalid_settings(format!(
-                "redisDB is {}: expected the number of a database, from 0",
+                "invalid value \"{}\" for key \"redisDB\": expected the number of a database, from 0",
                 self.redis_db
             )));
         }
@@ -250,6 +250,41 @@ pub struct RedisStateSettings {
     ///
     /// Example: `[{"name": "people", "indexes": [{"key": "person.org", "type": "TEXT"}]}]`
     pub query_indexes: String,
+    /// The old name of `redisMaxRetries`, which goes before it.
+    ///
+    /// Default: none
+    ///
+    /// Example: `5`
+    pub max_retries: Option<i64>,
+    /// The old name of `redisMinRetryInterval`, which goes before it. A number without a unit is nanoseconds.
+    ///
+    /// Default: none
+    ///
+    /// Example: `2s`
+    pub max_retry_backoff: Option<String>,
+}
+
+impl RedisStateSettings {
+    /// The server, with what stands under old names.
+    pub(crate) fn connection(&self) -> Result<ConnectionSettings> {
+        let mut connection = ConnectionSettings::clone(&self.connection);
+        connection.redis_max_retries = connection.redis_max_retries.or(self.max_retries);
+        if connection.redis_min_retry_interval.is_none()
+            && let Some(text) = &self.max_retry_backoff
+        {
+            let backoff = match text.parse() {
+                Ok(nanos) => Ok(GoDuration::from_nanos(nanos)),
+                Err(_) => parse_go_duration(text),
+            };
+            let backoff = backoff.map_err(|_| {
+                Error::invalid_settings(format!(
+                    "invalid value {text:?} for key \"maxRetryBackoff\": expected a duration such as 2s, or nanoseconds"
+                ))
+            })?;
+            connection.redis_min_retry_interval = Some(backoff);
+        }
+        Ok(connection)
+    }
 }
 
 /// The metadata of the broker.

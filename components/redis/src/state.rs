@@ -46,9 +46,10 @@ impl Open for RedisStateStore {
         }
         let in_store = |error: Error| error.context("redis store");
         let indexes = query::indexes(&settings.query_indexes).map_err(in_store)?;
-        let connection = Connection::open(&settings.connection).await;
+        let server = settings.connection().map_err(in_store)?;
+        let connection = Connection::open(&server).await;
         let connection = connection.map_err(in_store)?;
-        let replicas = Replicas::find(&connection, &settings.connection).await;
+        let replicas = Replicas::find(&connection, &server).await;
         let writer = Writer::new(replicas.map_err(in_store)?);
         for index in &indexes {
             let created = create(&connection, index).await;

@@ -95,7 +95,7 @@ impl Endpoint {
         let limit = self.access.dial();
         let connect = async {
             match &self.place {
-                Place::Fixed { client, .. } => connect(client, limit, Some(on_push)).await,
+                Place::Fixed { client, .. } => connect(client, Some(on_push)).await,
                 Place::Watched { .. } => self.connect_to_primary(on_push).await,
             }
         };
@@ -120,7 +120,7 @@ impl Endpoint {
         let mut failure = unknown(name);
         for (sentinel, client) in sentinels {
             let limit = access.dial().min(SENTINEL);
-            let asked = timeout(limit, primary(client, name, limit)).await;
+            let asked = timeout(limit, primary(client, name)).await;
             let primary = match asked.unwrap_or_else(|_| Err(timed_out(limit))) {
                 Ok(primary) => primary,
                 Err(error) => {
@@ -129,7 +129,10 @@ impl Endpoint {
                     continue;
                 }
             };
-            match self.connect_as_primary(&primary, Arc::clone(&on_push)).await {
+            match self
+                .connect_as_primary(&primary, Arc::clone(&on_push))
+                .await
+            {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
                     tracing::debug!(%sentinel, %primary, %error, "what a sentinel names is not reached as the primary");
@@ -146,7 +149,7 @@ impl Endpoint {
         on_push: Arc<dyn AsyncPushSender>,
     ) -> RedisResult<MultiplexedConnection> {
         let client = self.access.client(host)?;
-        let mut connection = connect(&client, self.access.dial(), Some(on_push)).await?;
+        let mut connection = connect(&client, Some(on_push)).await?;
         let role = connection
             .req_packed_command(&redis::cmd("ROLE"))
             .await?
@@ -185,8 +188,8 @@ impl fmt::Display for Endpoint {
 }
 
 /// Where a sentinel says that the primary is.
-async fn primary(client: &Client, name: &str, limit: Duration) -> RedisResult<Host> {
-    let mut connection = connect(client, limit, None).await?;
+async fn primary(client: &Client, name: &str) -> RedisResult<Host> {
+    let mut connection = connect(client, None).await?;
     let mut ask = redis::cmd("SENTINEL");
     ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let address: Option<(String, u16)> = ask.query_async(&mut connection).await?;
@@ -194,13 +197,13 @@ async fn primary(client: &Client, name: &str, limit: Duration) -> RedisResult<Ho
     Ok(Host { name, port })
 }
 
+/// Connects, however long it takes.
 async fn connect(
     client: &Client,
-    limit: Duration,
     on_push: Option<Arc<dyn AsyncPushSender>>,
 ) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(limit))
+        .set_connection_timeout(None)
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
     let Some(on_push) = on_push else {

@@ -9,6 +9,7 @@
 )]
 
 mod golden;
+mod connection;
 mod program;
 mod pubsub;
 mod state;

@@ -1,0 +1,141 @@
+//! A cluster: who has a slot may change, and all of it may go away.
+
+use std::time::Duration;
+
+use dapr_pluggable::state::{GetRequest, Operation, Parallelism, SetRequest};
+use dapr_pluggable::{ErrorKind, Metadata};
+use dapr_pluggable_testbed::{RedisCluster, eventually};
+use tokio::time::Instant;
+
+use super::{fails_fast, get, open, set};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_where_their_slot_is() {
+    let Some(cluster) = RedisCluster::start("keys_are_where_their_slot_is").await else {
+        return;
+    };
+    // One node is enough to find the others; a cluster has no databases.
+    let host = cluster.node(2).host();
+    let store = open(&[
+        ("redisHost", &host),
+        ("redisType", "cluster"),
+        ("redisDB", "3"),
+    ])
+    .await;
+    let keys: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
+    let sets = keys.iter().map(|key| SetRequest::new(key, key.clone()));
+    store
+        .bulk_set(sets.collect(), Parallelism::default())
+        .await
+        .unwrap();
+
+    let mut before = Vec::new();
+    for node in cluster.nodes() {
+        before.push(reads(node).await);
+    }
+    let gets = keys.iter().map(GetRequest::new).collect();
+    let found = store.bulk_get(gets, Parallelism::default()).await.unwrap();
+    for (key, entry) in keys.iter().zip(found) {
+        assert_eq!(entry.key, *key);
+        assert_eq!(entry.outcome.unwrap().unwrap().value, key.as_bytes());
+    }
+    // One write and so one read of the server for each node, not one for each key; the server reads 16 KiB at once.
+    for (node, before) in cluster.nodes().iter().zip(before) {
+        let reads = reads(node).await - before;
+        assert!(reads < 15, "{reads} reads for a third of the keys");
+    }
+
+    let operations = ["a", "b"].map(|key| Operation::Set(SetRequest::new(key, "1")));
+    let transacted = store
+        .transactional()
+        .unwrap()
+        .transact(operations.to_vec(), Metadata::default())
+        .await;
+    let error = transacted.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidRequest, "{error}");
+}
+
+/// How often a server has read from a connection.
+async fn reads(node: &dapr_pluggable_testbed::Redis) -> u64 {
+    let info: String = node.command(&["INFO", "stats"]).await;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("total_reads_processed:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_moves_under_load_without_a_wrong_answer() {
+    let test = "a_slot_moves_under_load_without_a_wrong_answer";
+    let Some(cluster) = RedisCluster::start(test).await else {
+        return;
+    };
+    let hosts = cluster.hosts();
+    let store = open(&[("redisHost", &hosts), ("redisType", "cluster")]).await;
+    let slot = cluster.slot("{moves}").await;
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let load = tokio::spawn({
+        let store = std::sync::Arc::clone(&store);
+        async move {
+            let mut rounds = 0_u64;
+            while !*stopped.borrow_and_update() {
+                for key in 0..20 {
+                    let (key, value) = (format!("{{moves}}-{key}"), rounds.to_string());
+                    set(&store, &key, &value).await.unwrap();
+                    assert_eq!(get(&store, &key).await.unwrap(), Some(value));
+                }
+                rounds += 1;
+            }
+            rounds
+        }
+    });
+    let mut owner = cluster.owner(slot).await;
+    for _ in 0..6 {
+        owner = (owner + 1) % 3;
+        cluster.move_slot(slot, owner).await;
+    }
+    stop.send_replace(true);
+    assert!(load.await.unwrap() > 0);
+    assert_eq!(cluster.owner(slot).await, owner);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_cluster_goes_and_comes_back() {
+    let test = "a_whole_cluster_goes_and_comes_back";
+    let Some(mut cluster) = RedisCluster::start(test).await else {
+        return;
+    };
+    let hosts = cluster.hosts();
+    let store = open(&[("redisHost", &hosts), ("redisType", "cluster")]).await;
+    set(&store, "away", "1").await.unwrap();
+    for number in 0..3 {
+        cluster.node_mut(number).kill().await;
+    }
+    fails_fast(&store).await;
+    for number in 0..3 {
+        cluster.node_mut(number).start_again().await;
+    }
+    for node in cluster.nodes() {
+        eventually("the cluster is whole", async || {
+            let info: String = node.command(&["CLUSTER", "INFO"]).await;
+            info.contains("cluster_state:ok")
+        })
+        .await;
+    }
+    let back = Instant::now();
+    eventually("the store works", async || {
+        set(&store, "away", "2").await.is_ok()
+    })
+    .await;
+    assert!(
+        back.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        back.elapsed()
+    );
+    for key in 0..30 {
+        let key = format!("key-{key}");
+        set(&store, &key, "x").await.unwrap();
+        assert_eq!(get(&store, &key).await.unwrap().as_deref(), Some("x"));
+    }
+    store.ping().await.unwrap();
+}
