@@ -1,6 +1,7 @@
 //! Every way to connect, and what becomes of connections that break.
 
 mod cluster;
+mod dedicated;
 mod faults;
 mod sentinel;
 mod settings;

@@ -1,11 +1,13 @@
 //! The component's own program as a process, called over its socket.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use dapr_pluggable::client::Client;
 use dapr_pluggable::pubsub::PubSub;
-use dapr_pluggable::{InstanceId, Metadata, Opener as _};
+use dapr_pluggable::state::StateStore;
+use dapr_pluggable::{InstanceId, Metadata, Opener as _, Result};
 use dapr_pluggable_testbed::{Process, Signal, socket_folder};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -19,11 +21,17 @@ pub(crate) struct Program {
 impl Program {
     /// Starts one, and waits until it serves.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with these environment variables.
+    pub(crate) async fn start_with(variables: &[(&str, &Path)]) -> Self {
         let sockets = socket_folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dapr-component-redis"));
         command
             .arg("--sockets-folder")
             .arg(sockets.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -40,6 +48,15 @@ impl Program {
             .open_pubsub(&InstanceId::new("pubsub"), metadata)
             .await
             .unwrap()
+    }
+
+    /// A store in it.
+    pub(crate) async fn state_store(&self, metadata: &Metadata) -> Result<Arc<dyn StateStore>> {
+        let client = Client::connect(self.sockets.path().join("redis.sock")).await;
+        client
+            .unwrap()
+            .open_state_store(&InstanceId::new("state"), metadata)
+            .await
     }
 
     /// Its process.

@@ -1,9 +1,10 @@
 //! TLS, and who trusts whom.
 
-use dapr_pluggable::ErrorKind;
+use dapr_pluggable::{ErrorKind, Metadata};
 use dapr_pluggable_testbed::Redis;
 
 use super::{get, open, refusal, set};
+use crate::program::Program;
 
 #[tokio::test]
 async fn who_cannot_talk_hears_why() {
@@ -43,6 +44,24 @@ async fn who_cannot_talk_hears_why() {
     ])
     .await;
     assert!(error.message().contains("enableTLS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_trusts_whom_the_system_trusts() {
+    let test = "a_program_trusts_whom_the_system_trusts";
+    let Some(redis) = Redis::builder().tls().start(test).await else {
+        return;
+    };
+    let authority = redis.folder().join("ca.pem");
+    let program = Program::start_with(&[("SSL_CERT_FILE", &authority)]).await;
+    // The certificate is for both names.
+    for name in ["localhost", "127.0.0.1"] {
+        let host = format!("{name}:{}", redis.port());
+        let metadata = Metadata::from([("redisHost", host.as_str()), ("enableTLS", "true")]);
+        let store = program.state_store(&metadata).await.unwrap();
+        set(&store, "key", name).await.unwrap();
+        assert_eq!(get(&store, "key").await.unwrap().as_deref(), Some(name));
+    }
 }
 
 #[tokio::test]
