@@ -54,7 +54,8 @@ pub struct ConnectionSettings {
     /// Example: `1`
     #[serde(rename = "redisDB")]
     pub redis_db: i64,
-    /// `cluster` for a Redis cluster; anything else is a single server.
+    /// `cluster` for a Redis cluster; anything else is a single server. With `failover` it has no effect: every command goes
+    /// to the primary, while Dapr's own component then spreads reads over its replicas.
     ///
     /// Default: `node`
     ///
@@ -99,38 +100,39 @@ pub struct ConnectionSettings {
     ///
     /// Example: `-----BEGIN PRIVATE KEY-----\n…`
     pub client_key: Redacted<String>,
-    /// How often to try a read again whose connection broke. Zero and -1 are never. A write is not tried again: it may
+    /// How often to try a read again whose connection broke, with the pauses below. Zero and -1 are never. A write is not tried again: it may
     /// have happened.
     ///
     /// Default: `3`
     ///
     /// Example: `0`
     pub redis_max_retries: Option<i64>,
-    /// The pause before the second attempt to connect again; it doubles up to `redisMaxRetryInterval`. -1 is no pause.
+    /// The pause before the second attempt to connect again, or to read again; it doubles up to `redisMaxRetryInterval`. -1 is
+    /// the shortest, a millisecond.
     ///
     /// Default: `8ms`
     ///
     /// Example: `100ms`
     pub redis_min_retry_interval: Option<GoDuration>,
-    /// The longest pause between attempts to connect again. -1 is no pause.
+    /// The longest pause between attempts. -1 is a millisecond.
     ///
     /// Default: `512ms`
     ///
     /// Example: `2s`
     pub redis_max_retry_interval: Option<GoDuration>,
-    /// How long to connect may take, the log-in included.
+    /// How long to connect may take, the log-in included. Zero is the default, -1 a minute.
     ///
     /// Default: `5s`
     ///
     /// Example: `2s`
     pub dial_timeout: Option<GoDuration>,
-    /// How long a command that reads may take.
+    /// How long a command that reads may take. Zero is the default, -1 a minute.
     ///
     /// Default: `3s`
     ///
     /// Example: `1s`
     pub read_timeout: Option<GoDuration>,
-    /// How long a command that writes may take.
+    /// How long a command that writes may take. Zero is the default, -1 a minute.
     ///
     /// Default: as `readTimeout`
     ///

@@ -8,8 +8,8 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod golden;
 mod connection;
+mod golden;
 mod program;
 mod pubsub;
 mod state;
