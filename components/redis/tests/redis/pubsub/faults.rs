@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::Publication;
-use dapr_pluggable_testbed::{Redis, eventually, within};
+use dapr_pluggable_testbed::{Proxy, Redis, eventually, within};
 use tokio_util::sync::CancellationToken;
 
 use super::{eventually_unacknowledged, open, publish};
@@ -144,4 +144,41 @@ async fn a_subscription_begins_when_redis_is_there_and_ends_when_it_is_not() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+#[tokio::test]
+async fn half_a_connection_is_found_out_and_replaced() {
+    let Some(redis) = Redis::start("half_a_connection_is_found_out").await else {
+        return;
+    };
+    let mut proxy = Proxy::start(&redis.host()).await;
+    let host = proxy.host();
+    let quick = [
+        ("redisHost", host.as_str()),
+        ("readTimeout", "300ms"),
+        ("dialTimeout", "300ms"),
+        ("processingTimeout", "1s"),
+        ("redeliverInterval", "100ms"),
+    ];
+    let pubsub = open(&redis, &quick).await;
+    let mut subscriber = Subscriber::start(&pubsub, "t", 8);
+    publish(&pubsub, "t", "before").await;
+    assert_eq!(subscriber.accept().await, "before");
+    proxy.stall().await;
+    let begun = Instant::now();
+    let error = pubsub.publish(Publication::new("t", "lost")).await;
+    assert_eq!(error.unwrap_err().kind(), &ErrorKind::Unavailable);
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    // What is there meanwhile is not lost.
+    let _: String = redis
+        .command(&["XADD", "t", "*", "data", "meanwhile"])
+        .await;
+    proxy.mend().await;
+    publish_again(&pubsub).await;
+    while subscriber.accept().await != "meanwhile" {}
+    subscriber.stop().await.unwrap();
 }
