@@ -177,7 +177,10 @@ impl TransactionalStateStore for RedisStateStore {
                 let form = of_all.or(self.defaults.form(&request.metadata, None));
                 Change::delete(request, form)
             }
-            other => Err(Error::unsupported(format!("{other:?}"))),
+            other => Err(Error::unsupported(format!(
+                "this operation on key {:?}",
+                other.key()
+            ))),
         });
         let changes = changes.collect::<Result<Vec<Change<'_>>>>()?;
         self.writer.make_all(&self.connection, &changes).await
@@ -240,12 +243,13 @@ impl RedisStateStore {
     }
 }
 
-/// Whether the server has RedisJSON.
+/// Whether the server has RedisJSON: one without it does not know the command.
 async fn has_json(connection: &Connection) -> Result<bool> {
     match connection.read(&json::probe()).await {
+        Ok(_) => Ok(true),
         Err(error) if json::is_unknown_command(&error) => Ok(false),
-        Err(error) if error.code().is_none() => Err(connection.error(error)),
-        _ => Ok(true),
+        Err(error) if matches!(error.code(), Some("ERR" | "NOPERM")) => Ok(true),
+        Err(error) => Err(connection.error(error)),
     }
 }
 
