@@ -1,6 +1,7 @@
 //! The state store.
 
 mod bulk;
+mod cluster;
 mod conditions;
 mod json;
 mod transaction;
