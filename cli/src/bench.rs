@@ -205,12 +205,14 @@ impl Arguments {
 
     /// Calls of a state store, and its keys before and after them.
     async fn call(&self, plan: &Plan, processes: Processes) -> Result<Outcome> {
-        let target = self.target(Some(self.metadata.iter().cloned().collect()));
-        let store = target.state_store().await?;
         let keys = plan.keys();
+        let metadata: Metadata = self.metadata.iter().cloned().collect();
+        // As a runtime does, the connection of the calls sends Init: what it opens is at home there.
+        let crew = Crew::gather(plan, &keys, || self.target(Some(metadata.clone()))).await?;
+        let store = self.target(None).state_store().await?;
         let mut signals = Signals::install()?;
         let outcome = self
-            .write_and_measure(&*store, plan, &keys, processes, &mut signals)
+            .write_and_measure(&*store, plan, &keys, crew, processes, &mut signals)
             .await;
         let removing = load::remove(&*store, &keys);
         let removed = tokio::select! {
@@ -227,8 +229,7 @@ impl Arguments {
     }
 
     async fn publish(&self, plan: &Plan, processes: Processes) -> Result<Outcome> {
-        self.broker().pubsub().await?;
-        let crew = Crew::gather(plan, &[], || self.target(None)).await?;
+        let crew = Crew::gather(plan, &[], || self.broker()).await?;
         let mut signals = Signals::install()?;
         self.measure(plan, crew, processes, &mut signals).await
     }
@@ -259,19 +260,17 @@ impl Arguments {
         store: &dyn StateStore,
         plan: &Plan,
         keys: &[String],
+        crew: Crew,
         processes: Processes,
         signals: &mut Signals,
     ) -> Result<Outcome> {
-        let ready = async {
-            let writing = load::write(store, keys, &plan.value);
-            let written = progress::shown("writing the keys", writing).await;
-            written.map_err(|error| anyhow!(described("write the keys", &error)))?;
-            Crew::gather(plan, keys, || self.target(None)).await
-        };
-        let crew = tokio::select! {
+        let writing = load::write(store, keys, &plan.value);
+        tokio::select! {
             signal = signals.next() => return Ok(Outcome::CalledOff(signal)),
-            crew = ready => crew?,
-        };
+            written = progress::shown("writing the keys", writing) => {
+                written.map_err(|error| anyhow!(described("write the keys", &error)))?;
+            }
+        }
         self.measure(plan, crew, processes, signals).await
     }
 
