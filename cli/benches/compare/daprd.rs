@@ -219,6 +219,7 @@ impl Runs {
             let request = Request::get(format!("/v1.0/state/{store}/{key}"))
                 .header("host", "localhost")
                 .body(Empty::<Bytes>::new())?;
+            sender.ready().await?;
             let answer = sender.send_request(request).await?;
             let status = answer.status();
             let body = answer.into_body().collect().await?.to_bytes();
