@@ -12,3 +12,4 @@ mod site;
 mod start;
 mod state;
 mod stop;
+mod swap;

@@ -40,6 +40,11 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// The application's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.app_id
+    }
+
     pub(crate) fn application(mut self, application: &Application) -> Self {
         self.application = Some(application.address());
         self
