@@ -36,6 +36,9 @@ pub(crate) fn hosts(settings: &ConnectionSettings) -> Result<Vec<Host>> {
             port: port.unwrap_or(DEFAULT_PORT),
         }]);
     }
+    if settings.redis_host.contains(['@', '=']) {
+        return Err(with_log_in());
+    }
     let hosts = settings.redis_host.split(',');
     hosts.map(|host| parse(host.trim(), port)).collect()
 }
@@ -84,6 +87,13 @@ fn invalid(text: &str) -> Error {
     Error::invalid_settings(format!(
         "invalid value {text:?} for key \"redisHost\": expected host:port, or several of them between commas"
     ))
+}
+
+/// It is not shown: such a text may have the password in it.
+fn with_log_in() -> Error {
+    Error::invalid_settings(
+        "invalid value for key \"redisHost\": expected host:port alone, with the log-in in redisUsername and redisPassword",
+    )
 }
 
 #[cfg(test)]
@@ -138,6 +148,23 @@ mod tests {
         ] {
             let error = read(host, 0).unwrap_err();
             assert!(error.message().contains("redisHost"), "{host}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_beside_a_host_is_not_shown() {
+        for host in [
+            "redis://:sesame@a:1",
+            "sesame@a:1",
+            "dapr:sesame@a",
+            "redis://:x,sesame@a:1",
+            "a:1,password=sesame,ssl=True",
+        ] {
+            let error = read(host, 0).unwrap_err();
+            let message = error.message();
+            assert!(message.contains("redisHost"), "{message}");
+            assert!(message.contains("redisPassword"), "{message}");
+            assert!(!message.contains("sesame"), "{message}");
         }
     }
 }
