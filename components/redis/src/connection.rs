@@ -83,14 +83,14 @@ impl Connection {
             (endpoint.to_string(), node.map(Way::Server))
         };
         let way = way.map_err(|error| {
-            let is_silent = settings.enable_tls && error.is_timeout();
+            let hint = about_tls(settings, &error);
             let error = translate(error, &server);
-            at_open(if is_silent {
-                let text = error.message();
-                let text = format!("{text}; a server without TLS is silent: check enableTLS");
-                Error::new(ErrorKind::Unavailable, text)
-            } else {
-                error
+            at_open(match hint {
+                Some(hint) => Error::new(
+                    ErrorKind::Unavailable,
+                    format!("{}; {hint}", error.message()),
+                ),
+                None => error,
             })
         })?;
         let connection = Self {
@@ -250,6 +250,19 @@ fn if_any(answers: Vec<RedisResult<Value>>) -> RedisResult<Vec<RedisResult<Value
         Some(Err(error)) => Err(error),
         _ => Ok(Vec::new()),
     }
+}
+
+/// What a server with TLS does that is talked to without, and the other way round, where that shows only in how it ends.
+fn about_tls(settings: &ConnectionSettings, error: &RedisError) -> Option<&'static str> {
+    if settings.enable_tls {
+        return error
+            .is_timeout()
+            .then_some("a server without TLS is silent: check enableTLS");
+    }
+    let ended = ["reset by peer", "broken pipe", "unexpected end of file"];
+    let text = error.to_string().to_lowercase();
+    (error.is_io_error() && ended.iter().any(|end| text.contains(end)))
+        .then_some("a server with TLS ends connections without: check enableTLS")
 }
 
 fn at_open(error: Error) -> Error {

@@ -51,9 +51,10 @@ fn meaning(error: &RedisError) -> Meaning {
         Some("MISCONF") => {
             unavailable("it cannot save its data: see the server's log and its disk")
         }
-        Some("TRYAGAIN" | "BUSY" | "MOVED" | "ASK" | "NOREPLICAS") => {
-            (ErrorKind::Unavailable, None)
+        Some("MOVED" | "ASK") => {
+            unavailable("another server of its cluster has the key: redisType must be cluster")
         }
+        Some("TRYAGAIN" | "BUSY" | "NOREPLICAS") => (ErrorKind::Unavailable, None),
         Some("READONLY") => unavailable(
             "it is a replica: redisHost must name the primary, or the sentinels with failover",
         ),
@@ -79,6 +80,20 @@ fn meaning(error: &RedisError) -> Meaning {
         _ if detail.contains("SELECT is not allowed in cluster mode") => (
             ErrorKind::InvalidSettings,
             Some("it is a cluster: redisType must be cluster, and has no redisDB"),
+        ),
+        _ if detail.contains("cluster support disabled") => (
+            ErrorKind::InvalidSettings,
+            Some("it is not in a cluster: check redisType and redisHost"),
+        ),
+        _ if is_unknown_command(detail, "SENTINEL") => (
+            ErrorKind::InvalidSettings,
+            Some("it is not a sentinel: with failover, redisHost names the sentinels"),
+        ),
+        _ if is_unknown_command(detail, "") => (
+            ErrorKind::Internal,
+            Some(
+                "a sentinel has no such command, nor may an old server: check redisHost and failover",
+            ),
         ),
         _ if detail.contains("max number of clients reached") => (ErrorKind::Throttled, None),
         _ => (ErrorKind::Internal, None),
@@ -109,6 +124,13 @@ fn on_the_way(error: &RedisError) -> Option<&'static str> {
     })
 }
 
+/// Whether the server does not have a command that begins so, in upper case.
+fn is_unknown_command(detail: &str, name: &str) -> bool {
+    // The name is between quotes, which have changed.
+    let named = detail.strip_prefix("unknown command ");
+    named.is_some_and(|named| named.trim_start_matches(['\'', '`']).starts_with(name))
+}
+
 fn unavailable(hint: &'static str) -> Meaning {
     (ErrorKind::Unavailable, Some(hint))
 }
@@ -121,9 +143,15 @@ fn denied() -> Meaning {
 }
 
 /// What the server or the system said, without the names that the driver has for kinds of errors.
+///
+/// Nor with the arguments of a command that a server does not have, which it repeats: a value of the application may be among them.
 fn plain(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), Some(detail)) => {
+            let end = detail.find(", with args beginning with");
+            let detail = end.and_then(|end| detail.get(..end)).unwrap_or(detail);
+            format!("{code} {detail}")
+        }
         (Some(code), None) => code.to_owned(),
         _ => error.to_string(),
     }

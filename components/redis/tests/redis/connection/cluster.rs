@@ -139,3 +139,20 @@ async fn a_whole_cluster_goes_and_comes_back() {
     }
     store.ping().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_cluster_that_is_taken_for_a_server_is_said() {
+    let Some(cluster) = RedisCluster::start("a_cluster_that_is_taken_for_a_server_is_said").await
+    else {
+        return;
+    };
+    let store = open(&[("redisHost", &cluster.node(0).host())]).await;
+    let mut moved = 0;
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        if let Err(error) = set(&store, key, "value").await {
+            assert!(error.message().contains("redisType"), "{error}");
+            moved += 1;
+        }
+    }
+    assert!(moved > 0);
+}

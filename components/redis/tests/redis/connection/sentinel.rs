@@ -103,3 +103,15 @@ async fn a_name_that_sentinels_do_not_know_is_named() {
         assert!(error.message().contains(part), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_sentinel_that_is_taken_for_a_server_is_said_without_the_value() {
+    let test = "a_sentinel_that_is_taken_for_a_server_is_said_without_the_value";
+    let Some(pair) = RedisSentinel::start(test).await else {
+        return;
+    };
+    let store = open(&[("redisHost", &pair.hosts())]).await;
+    let error = set(&store, "key", "value of mine").await.unwrap_err();
+    assert!(error.message().contains("failover"), "{error}");
+    assert!(!error.message().contains("value of mine"), "{error}");
+}

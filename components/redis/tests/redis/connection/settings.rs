@@ -144,3 +144,27 @@ async fn what_dapr_takes_is_taken() {
     let info: String = redis.command(&["INFO", "keyspace"]).await;
     assert!(info.contains("db7:keys=1"), "{info}");
 }
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_said() {
+    let Some(redis) = Redis::start("a_server_of_another_kind_is_said").await else {
+        return;
+    };
+    let host = redis.host();
+    for (properties, text) in [
+        (&[("redisType", "cluster")][..], "redisType"),
+        (
+            &[("failover", "true"), ("sentinelMasterName", "mymaster")][..],
+            "not a sentinel",
+        ),
+    ] {
+        let properties = [&[("redisHost", host.as_str())], properties].concat();
+        let error = refusal(&properties).await;
+        assert_eq!(*error.kind(), ErrorKind::InvalidSettings, "{error}");
+        let message = error.message();
+        assert!(
+            message.contains(text) && message.contains(&host),
+            "{message}"
+        );
+    }
+}

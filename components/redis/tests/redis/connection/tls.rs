@@ -36,6 +36,10 @@ async fn who_cannot_talk_hears_why() {
     set(&store, "key", "value").await.unwrap();
     assert_eq!(get(&store, "key").await.unwrap().as_deref(), Some("value"));
 
+    let error = refusal(&[("redisHost", &host)]).await;
+    assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains("enableTLS"), "{error}");
+
     let plain = Redis::start(test).await.unwrap();
     let error = refusal(&[
         ("redisHost", &plain.host()),
