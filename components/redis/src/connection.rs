@@ -18,14 +18,14 @@ use dapr_pluggable::settings::GoDuration;
 use dapr_pluggable::{Error, ErrorKind, Result};
 use redis::cluster_routing::Slot;
 use redis::{Cmd, RedisError, RedisResult, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::access::Access;
 use self::cluster::Cluster;
 pub(crate) use self::dedicated::Dedicated;
 use self::dedicated::Place;
 use self::endpoint::Endpoint;
-use self::node::{Node, Pauses};
+use self::node::{Node, PATIENCE, Pauses};
 use crate::error::{is_elsewhere, is_lost, translate};
 use crate::settings::ConnectionSettings;
 
@@ -106,17 +106,19 @@ impl Connection {
 
     /// Runs a command that changes nothing. It may be sent more than once, where the connection breaks.
     pub(crate) async fn read(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut pauses = self.pauses();
-        loop {
-            let answer = self.run(command, self.limits.read).await;
+        let begin = Instant::now();
+        let mut answer = self.run(command, self.limits.read).await;
+        for pause in self.pauses() {
             if !answer.as_ref().is_err_and(may_pass) {
-                return answer;
+                break;
             }
-            match pauses.next() {
-                Some(pause) => sleep(pause).await,
-                None => return answer,
-            }
+            let Some(left) = self.left(begin, pause) else {
+                break;
+            };
+            sleep(pause).await;
+            answer = self.run(command, left).await;
         }
+        answer
     }
 
     /// Runs a command that may change something. It is sent once: with an error it may have happened.
@@ -127,6 +129,7 @@ impl Connection {
     /// Runs commands that change nothing, in one round trip to each server; the answers come in the order of the commands.
     /// It fails where there is no answer to any.
     pub(crate) async fn read_all(&self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
+        let begin = Instant::now();
         let mut answers = self.run_all(commands, self.limits.read).await;
         for pause in self.pauses() {
             let mut broken: Vec<_> = answers.iter_mut().zip(commands).collect();
@@ -134,12 +137,15 @@ impl Connection {
             if broken.is_empty() {
                 break;
             }
+            let Some(left) = self.left(begin, pause) else {
+                break;
+            };
             sleep(pause).await;
             let commands: Vec<Cmd> = broken
                 .iter()
                 .map(|(_, command)| (*command).clone())
                 .collect();
-            let again = self.run_all(&commands, self.limits.read).await;
+            let again = self.run_all(&commands, left).await;
             for ((answer, _), again) in broken.into_iter().zip(again) {
                 *answer = again;
             }
@@ -190,6 +196,14 @@ impl Connection {
     fn pauses(&self) -> impl Iterator<Item = Duration> {
         let later = self.pauses.iter();
         iter::once(Duration::ZERO).chain(later).take(self.retries)
+    }
+
+    /// How long another attempt at a read that began then may take, after a pause. `None` where the pause outlasts what a
+    /// caller waits for a server that is away.
+    fn left(&self, begin: Instant, pause: Duration) -> Option<Duration> {
+        let past = begin.elapsed().saturating_add(pause);
+        let left = self.limits.read.checked_sub(past)?;
+        (past < PATIENCE && !left.is_zero()).then_some(left)
     }
 
     async fn run(&self, command: &Cmd, limit: Duration) -> RedisResult<Value> {

@@ -100,8 +100,8 @@ pub struct ConnectionSettings {
     ///
     /// Example: `-----BEGIN PRIVATE KEY-----\n…`
     pub client_key: Redacted<String>,
-    /// How often to try a read again whose connection broke, with the pauses below. Zero and -1 are never. A write is not tried again: it may
-    /// have happened.
+    /// How often to try a read again whose connection broke, with the pauses below, within `readTimeout` and 3 seconds. Zero
+    /// and -1 are never. A write is not tried again: it may have happened.
     ///
     /// Default: `3`
     ///

@@ -8,7 +8,7 @@ use dapr_pluggable::settings::GoDuration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,10 +16,11 @@ use super::endpoint::Endpoint;
 use crate::error::{is_elsewhere, is_lost};
 use crate::settings::ConnectionSettings;
 
-/// The longest that a call waits for a connection that has just broken to be there again.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How old a connection is at least that is given up because the server is not the one to talk to: what the name service or
-/// the sentinels say does not change more often, and a replica that is named for good must not cost a connection a write.
+/// The longest that a call waits for a server that is away.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// How old a connection is at least that is replaced at once when it ends, and that is given up because the server is not
+/// the one to talk to: what the name service or the sentinels say does not change more often, and a replica that is named
+/// for good must not cost a connection a write.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// A connection to one server. A task opens it again whenever it breaks: the first attempt is waited for by the calls
@@ -93,8 +94,10 @@ impl Node {
 
     /// Runs a command.
     pub(crate) async fn run(&self, command: &Cmd, limit: Duration) -> RedisResult<Value> {
+        let deadline = Instant::now() + limit;
         let mut link = self.link(limit).await?;
-        let answer = match timeout(limit, command.query_async(&mut link.connection)).await {
+        let asked = command.query_async(&mut link.connection);
+        let answer = match timeout_at(deadline, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(timed_out(limit)),
         };
@@ -118,12 +121,14 @@ impl Node {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
+        let deadline = Instant::now() + limit;
         let mut link = self.link(limit).await?;
-        let answers: RedisResult<Vec<RedisResult<Value>>> =
-            match timeout(limit, pipeline.query_async(&mut link.connection)).await {
-                Ok(answers) => answers,
-                Err(_) => Err(timed_out(limit)),
-            };
+        let asked = pipeline.query_async(&mut link.connection);
+        let answers: RedisResult<Vec<RedisResult<Value>>> = match timeout_at(deadline, asked).await
+        {
+            Ok(answers) => answers,
+            Err(_) => Err(timed_out(limit)),
+        };
         match &answers {
             Ok(answers) => answers
                 .iter()
@@ -232,12 +237,20 @@ async fn keep(
     closing: CancellationToken,
 ) {
     let keep = async {
+        let mut between = pauses.iter();
         loop {
             if let Some(link) = link.take() {
                 link.lost.cancelled().await;
+                let age = link.opened.elapsed();
                 drop(link);
                 tracing::warn!(server = %endpoint, "the connection to redis is lost; connecting again");
                 state.send_replace(State::Reconnecting);
+                if age >= SETTLED {
+                    between = pauses.iter();
+                } else {
+                    // What ends every connection at once must not have them opened without a pause.
+                    sleep(between.next().unwrap_or(SETTLED)).await;
+                }
             }
             let opened = reconnect(&endpoint, pauses, &state).await;
             tracing::info!(server = %endpoint, "connected to redis");

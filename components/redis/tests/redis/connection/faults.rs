@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dapr_pluggable::ErrorKind;
+use dapr_pluggable::state::{GetRequest, Parallelism};
 use dapr_pluggable_testbed::{Proxy, Redis, eventually};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +78,8 @@ async fn reads_do_not_notice_that_a_connection_is_cut() {
         return;
     };
     let host = redis.host();
-    let store = open(&[("redisHost", &host)]).await;
+    let pause = ("redisMaxRetryInterval", "10ms");
+    let store = open(&[("redisHost", &host), pause]).await;
     set(&store, "key", "value").await.unwrap();
     for _ in 0..20 {
         let gets = (0..8).map(|_| get(&store, "key"));
@@ -93,6 +95,52 @@ async fn reads_do_not_notice_that_a_connection_is_cut() {
     let _: i64 = redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     eventually("it connects again", async || clients(&redis).await == 1).await;
     set(&store, "key", "other").await.unwrap();
+}
+
+#[tokio::test]
+async fn long_pauses_between_attempts_do_not_hold_up_a_read() {
+    let test = "long_pauses_between_attempts_do_not_hold_up_a_read";
+    let Some(mut redis) = Redis::start(test).await else {
+        return;
+    };
+    let store = open(&[
+        ("redisHost", &redis.host()),
+        ("redisMaxRetries", "5"),
+        ("redisMinRetryInterval", "2s"),
+        ("redisMaxRetryInterval", "10s"),
+    ])
+    .await;
+    redis.kill().await;
+    fails_fast(&store).await;
+    let begin = Instant::now();
+    let gets = ["a", "b"].map(GetRequest::new).to_vec();
+    let error = store.bulk_get(gets, Parallelism::default()).await;
+    assert_eq!(*error.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(begin.elapsed() < FAST, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn connections_that_end_at_once_are_opened_with_pauses() {
+    let test = "connections_that_end_at_once_are_opened_with_pauses";
+    let Some(redis) = Redis::start(test).await else {
+        return;
+    };
+    let begin = Instant::now();
+    let _store = open(&[
+        ("redisHost", &redis.host()),
+        ("redisMinRetryInterval", "100ms"),
+    ])
+    .await;
+    for _ in 0..4 {
+        eventually("it connects", async || clients(&redis).await == 1).await;
+        let _: i64 = redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    }
+    eventually("it connects", async || clients(&redis).await == 1).await;
+    assert!(
+        begin.elapsed() >= Duration::from_millis(400),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 /// How many connections a server has, but for the one that asks.
