@@ -34,7 +34,7 @@ async fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["serve"], "<NAME>"),
         (
             &["serve", "no-such"],
-            "possible values: in-memory, memory, sqlite",
+            "possible values: in-memory, memory, redis, sqlite",
         ),
         (&["serve", "sqlite", "sqlite"], "\"sqlite\" is named twice"),
         (&["serve", "sqlite", "memory", "--as", "x"], "one NAME"),
