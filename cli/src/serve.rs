@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   pluggable serve memory                    type state.memory, pubsub.memory, … for daprd
   pluggable serve memory sqlite             two components, two sockets
+  pluggable serve redis                     in place of daprd's own state.redis and pubsub.redis
   pluggable serve sqlite --as sqlite-local  type state.sqlite-local: daprd's own state.sqlite stays
   pluggable serve memory --http-listen 8080 with /livez, /readyz and /metrics
   pluggable serve memory -- daprd --app-id shop --resources-path ./components
