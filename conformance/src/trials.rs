@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use dapr_pluggable::client::Client;
@@ -16,6 +17,10 @@ use crate::check::{Check, Outcome};
 use crate::plan::{Plan, Setup};
 use crate::runner::run_one;
 use crate::subject::Subject;
+
+/// How many checks run at once for each processor, unless `--test-threads` says otherwise: mostly they wait for something
+/// to come, or for nothing to come.
+const AT_ONCE: usize = 6;
 
 /// Runs every check in every setup of a plan (the text of `component.toml`), each as a test on blocks of its own. The
 /// arguments of the process choose tests as usual; the environment variable `PATIENCE` multiplies what the checks wait.
@@ -42,7 +47,11 @@ pub fn run_with_servers(
 ) -> Result<ExitCode> {
     let servers: Arc<Servers> = Arc::new(servers);
     let plan: Arc<Plan> = Arc::new(plan.parse()?);
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    if arguments.test_threads.is_none() {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        arguments.test_threads = Some(AT_ONCE * processors);
+    }
     let is_listing = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials(&plan, blocks, &servers));
     if conclusion.num_passed == 0 && conclusion.num_filtered_out == 0 && !is_listing {
