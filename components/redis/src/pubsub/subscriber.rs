@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetch;
-use super::group::Group;
+use super::group::{Group, is_group_gone};
 use super::held::{Held, Settlement};
 use super::settle::Settle;
 use super::{Consumption, LARGEST_BATCH, closed};
@@ -91,6 +91,7 @@ impl Subscriber {
     /// Makes the group. A server that does not answer is waited for: a runtime does not open a stream again that has ended.
     async fn begin(&self) -> Result<()> {
         let mut pause = Pause::default();
+        let mut is_first = true;
         loop {
             let Err(error) = self.group.create().await else {
                 return Ok(());
@@ -102,7 +103,10 @@ impl Subscriber {
                     "redis streams: cannot create group {name:?} on topic {topic:?}"
                 )));
             }
-            tracing::warn!(topic = self.group.topic, %error, "cannot subscribe; trying again");
+            if is_first {
+                tracing::warn!(topic = self.group.topic, %error, "cannot subscribe; trying again");
+                is_first = false;
+            }
             let over = self.deliveries.until_closed(pause.wait()).await;
             over.map_err(Error::from)?;
         }
@@ -110,24 +114,26 @@ impl Subscriber {
 
     /// Tells Redis what the answers mean: one command for all that came while the last one was on its way.
     async fn tell(&self) -> Infallible {
-        let mut pause = Pause::default();
+        let mut failing: Option<Pause> = None;
         loop {
             let settlement = self.held.settlement(LARGEST_BATCH).await;
             match self.send(&self.commands(&settlement)).await {
                 Ok(()) => {
                     self.held.done(&settlement);
-                    pause = Pause::default();
+                    failing = None;
+                    continue;
                 }
                 Err(error) if self.is_passing(&error) => {
-                    self.warn(error, "cannot acknowledge messages; trying again");
-                    pause.wait().await;
+                    if failing.is_none() {
+                        self.warn(error, "cannot acknowledge messages; trying again");
+                    }
                 }
                 Err(error) => {
                     self.warn(error, "cannot acknowledge messages; they come again");
                     self.held.done(&settlement);
-                    pause.wait().await;
                 }
             }
+            failing.get_or_insert_default().wait().await;
         }
     }
 
@@ -140,15 +146,17 @@ impl Subscriber {
         let interval = (patience / 3).max(Duration::from_millis(1));
         loop {
             sleep(interval).await;
-            let mut pause = Pause::default();
+            let mut failing: Option<Pause> = None;
             loop {
                 let ids = self.held.ids();
                 let renewals = ids.chunks(LARGEST_BATCH).map(|ids| self.group.renew(ids));
                 let Err(error) = self.send(&renewals.collect::<Vec<_>>()).await else {
                     break;
                 };
-                self.warn(error, "cannot renew the claim on messages; trying again");
-                pause.wait().await;
+                if failing.is_none() {
+                    self.warn(error, "cannot renew the claim on messages; trying again");
+                }
+                failing.get_or_insert_default().wait().await;
             }
         }
     }
@@ -178,16 +186,18 @@ impl Subscriber {
         commands
     }
 
+    /// Sends commands about entries. Where the group is gone nobody has any, and there is nothing to be said of them.
     async fn send(&self, commands: &[Cmd]) -> RedisResult<()> {
         let connection = &self.group.connection;
-        match commands {
-            [] => Ok(()),
-            [command] => connection.write(command).await.map(drop),
-            commands => {
-                let answers = connection.write_all(commands).await?;
-                answers.into_iter().try_for_each(|answer| answer.map(drop))
-            }
-        }
+        let answers = match commands {
+            [] => return Ok(()),
+            [command] => vec![connection.write(command).await],
+            commands => connection.write_all(commands).await?,
+        };
+        answers.into_iter().try_for_each(|answer| match answer {
+            Err(error) if !is_group_gone(&error) => Err(error),
+            _ => Ok(()),
+        })
     }
 
     fn is_passing(&self, error: &RedisError) -> bool {

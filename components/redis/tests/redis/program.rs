@@ -1,6 +1,6 @@
 //! The component's own program as a process, called over its socket.
 
-use std::path::Path;
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -21,17 +21,17 @@ pub(crate) struct Program {
 impl Program {
     /// Starts one, and waits until it serves.
     pub(crate) async fn start() -> Self {
-        Self::start_with(&[]).await
+        Self::start_with::<&str>(&[]).await
     }
 
     /// Starts one with these environment variables.
-    pub(crate) async fn start_with(variables: &[(&str, &Path)]) -> Self {
+    pub(crate) async fn start_with<V: AsRef<OsStr> + Sync>(variables: &[(&str, V)]) -> Self {
         let sockets = socket_folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dapr-component-redis"));
         command
             .arg("--sockets-folder")
             .arg(sockets.path())
-            .envs(variables.iter().copied())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -62,6 +62,11 @@ impl Program {
     /// Its process.
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Ends it as an administrator does.
+    pub(crate) async fn stop(&mut self) {
+        assert!(self.process.stop().await.success());
     }
 
     /// Ends it as a power switch would: no signal handler, no clean-up.

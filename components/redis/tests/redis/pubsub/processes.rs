@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dapr_pluggable::delivery::Ack;
-use dapr_pluggable_testbed::Redis;
+use dapr_pluggable_testbed::{Redis, Signal, eventually};
 
-use super::{eventually_unacknowledged, metadata, numbers, open, publish};
+use super::{eventually_unacknowledged, metadata, numbers, open, publish, unacknowledged};
 use crate::program::Program;
 use crate::subscriber::{Subscriber, text};
 
@@ -17,18 +17,15 @@ async fn a_slow_application_gets_nothing_twice_beside_another_replica() {
     };
     let properties = metadata(
         &redis,
-        &[
-            ("processingTimeout", "900ms"),
-            ("redeliverInterval", "100ms"),
-        ],
+        &[("processingTimeout", "2s"), ("redeliverInterval", "100ms")],
     );
     let (one, two) = (Program::start().await, Program::start().await);
     let brokers = [one.pubsub(&properties).await, two.pubsub(&properties).await];
-    for n in numbers(20) {
+    for n in numbers(40) {
         publish(&brokers[0], "t", &n).await;
     }
     let subscribers = brokers.map(|broker| Subscriber::start(&broker, "t", 64));
-    // One after the other, as a runtime does; together they take several times the time that one may take.
+    // One after the other, as a runtime does; together they take longer than one may take.
     let working = subscribers.map(|mut subscriber| async move {
         let mut found = Vec::new();
         while let Ok(delivered) =
@@ -42,8 +39,35 @@ async fn a_slow_application_gets_nothing_twice_beside_another_replica() {
     });
     let found = futures::future::join_all(working).await.concat();
     let unique: BTreeSet<&String> = found.iter().collect();
-    assert_eq!((found.len(), unique.len()), (20, 20), "{found:?}");
+    assert_eq!((found.len(), unique.len()), (40, 40), "{found:?}");
     eventually_unacknowledged(&redis, "t", 0).await;
+}
+
+#[tokio::test]
+async fn a_group_that_goes_while_messages_are_in_hand_has_no_claims_to_renew() {
+    let Some(redis) = Redis::start("a_group_that_goes_while_messages_are_in_hand").await else {
+        return;
+    };
+    let program = Program::start().await;
+    let short = [("processingTimeout", "3s"), ("deliveryWindow", "1")];
+    let broker = program.pubsub(&metadata(&redis, &short)).await;
+    publish(&broker, "t", "held").await;
+    let mut subscriber = Subscriber::start(&broker, "t", 1);
+    let held = subscriber.next().await;
+    let () = redis.command(&["FLUSHALL"]).await;
+    // The window is full, so nobody reads and makes the group again.
+    eventually("a renewal finds no group", async || {
+        let calls: String = redis.command(&["INFO", "commandstats"]).await;
+        let mut lines = calls.lines();
+        let claims = lines.find(|line| line.starts_with("cmdstat_xclaim:"));
+        claims.is_some_and(|line| !line.trim().ends_with("failed_calls=0"))
+    })
+    .await;
+    subscriber.answer(&held, Ack::Accepted);
+    publish(&broker, "t", "next").await;
+    assert_eq!(subscriber.accept().await, "next");
+    let log = program.process().log();
+    assert!(!log.contains("cannot renew"), "{log}");
 }
 
 #[tokio::test]
@@ -53,10 +77,7 @@ async fn what_a_killed_process_had_comes_to_another() {
     };
     let properties = metadata(
         &redis,
-        &[
-            ("processingTimeout", "500ms"),
-            ("redeliverInterval", "50ms"),
-        ],
+        &[("processingTimeout", "1s"), ("redeliverInterval", "50ms")],
     );
     let program = Program::start().await;
     let broker = program.pubsub(&properties).await;
@@ -70,10 +91,7 @@ async fn what_a_killed_process_had_comes_to_another() {
     program.kill().await;
     let broker = open(
         &redis,
-        &[
-            ("processingTimeout", "500ms"),
-            ("redeliverInterval", "50ms"),
-        ],
+        &[("processingTimeout", "1s"), ("redeliverInterval", "50ms")],
     )
     .await;
     let mut subscriber = Subscriber::start(&broker, "t", 64);
@@ -82,6 +100,42 @@ async fn what_a_killed_process_had_comes_to_another() {
         found.insert(subscriber.accept().await);
     }
     assert_eq!(found.into_iter().collect::<Vec<_>>(), numbers(8)[1..]);
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_stop_acknowledges_what_was_accepted_and_gives_back_the_rest() {
+    let Some(redis) = Redis::start("a_process_that_is_told_to_stop").await else {
+        return;
+    };
+    let long = [("processingTimeout", "1h"), ("redeliverInterval", "50ms")];
+    // How long it waits for its callers to leave, who do not.
+    let mut program = Program::start_with(&[("PLUGGABLE_SHUTDOWN_LINGER", "2s")]).await;
+    let broker = program.pubsub(&metadata(&redis, &long)).await;
+    for n in numbers(8) {
+        publish(&broker, "t", &n).await;
+    }
+    let mut subscriber = Subscriber::start(&broker, "t", 64);
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(subscriber.next().await);
+    }
+    for delivered in &held[..3] {
+        subscriber.answer(delivered, Ack::Accepted);
+    }
+    program.process().signal(Signal::TERM);
+    program.process().says("stopping").await;
+    subscriber.answer(&held[3], Ack::Accepted);
+    eventually_unacknowledged(&redis, "t", 4).await;
+    program.stop().await;
+    assert_eq!(unacknowledged(&redis, "t").await, 4);
+    // An hour has not gone by.
+    let broker = open(&redis, &long).await;
+    let mut subscriber = Subscriber::start(&broker, "t", 64);
+    let mut found = BTreeSet::new();
+    for _ in 0..4 {
+        found.insert(subscriber.accept().await);
+    }
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), numbers(8)[4..]);
 }
 
 #[tokio::test]
