@@ -104,15 +104,15 @@ async fn a_rejected_message_comes_again_so_often_if_asked_for() {
         return;
     };
     let quick = [
-        ("processingTimeout", "300ms"),
+        ("processingTimeout", "1s"),
         ("redeliverInterval", "50"),
         ("nackPolicy", "redeliver"),
         ("maxDeliveryCount", "3"),
     ];
     let pubsub = open(&redis, &quick).await;
     let mut subscriber = Subscriber::start(&pubsub, "t", 8);
-    publish(&pubsub, "t", "x").await;
     let begun = Instant::now();
+    publish(&pubsub, "t", "x").await;
     for _ in 0..2 {
         assert_eq!(subscriber.reject().await, "x");
         assert_eq!(unacknowledged(&redis, "t").await, 1);
@@ -120,7 +120,7 @@ async fn a_rejected_message_comes_again_so_often_if_asked_for() {
     assert_eq!(subscriber.reject().await, "x");
     eventually_unacknowledged(&redis, "t", 0).await;
     assert!(
-        begun.elapsed() >= Duration::from_millis(600),
+        begun.elapsed() >= Duration::from_millis(1900),
         "{:?}",
         begun.elapsed()
     );
@@ -132,10 +132,7 @@ async fn what_stands_still_comes_again_and_what_waits_its_turn_does_not() {
     let Some(redis) = Redis::start("what_stands_still_comes_again").await else {
         return;
     };
-    let quick = [
-        ("processingTimeout", "600ms"),
-        ("redeliverInterval", "50ms"),
-    ];
+    let quick = [("processingTimeout", "2s"), ("redeliverInterval", "50ms")];
     let pubsub = open(&redis, &quick).await;
     let other = open(&redis, &quick).await;
     let mut subscriber = Subscriber::start(&pubsub, "t", 8);
@@ -147,14 +144,15 @@ async fn what_stands_still_comes_again_and_what_waits_its_turn_does_not() {
         held.push(subscriber.next().await);
     }
     let mut second = Subscriber::start(&other, "t", 8);
-    // A slow application: each takes half of the time that all together would have.
+    let mut begun = Instant::now();
+    // A slow application: all together take longer than one may take.
     for delivered in &held[..6] {
-        let nothing = tokio::time::timeout(Duration::from_millis(300), second.next());
+        let nothing = tokio::time::timeout(Duration::from_millis(500), second.next());
         assert!(nothing.await.is_err(), "another replica got one");
+        begun = Instant::now();
         subscriber.answer(delivered, Ack::Accepted);
     }
     // Now it stands still. Whoever is first gets what it has.
-    let begun = Instant::now();
     let mut again = Vec::new();
     for _ in 0..2 {
         let next = tokio::select! {
@@ -166,7 +164,7 @@ async fn what_stands_still_comes_again_and_what_waits_its_turn_does_not() {
     again.sort();
     assert_eq!(again, ["6", "7"]);
     assert!(
-        begun.elapsed() >= Duration::from_millis(500),
+        begun.elapsed() >= Duration::from_secs(2),
         "{:?}",
         begun.elapsed()
     );
