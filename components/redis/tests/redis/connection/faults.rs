@@ -239,12 +239,89 @@ async fn who_is_not_let_in_hears_why() {
             "{message}"
         );
     }
+}
 
-    // A password that is changed bars nobody who is in; who connects anew needs the new one.
-    let store = open(&[("redisHost", &host), ("redisPassword", "sesame")]).await;
-    let admin: [&str; 4] = ["CONFIG", "SET", "requirepass", "other"];
-    let _: String = redis.command(&admin).await;
+#[tokio::test]
+async fn a_password_that_changes_bars_who_connects_anew() {
+    let test = "a_password_that_changes_bars_who_connects_anew";
+    let Some(redis) = Redis::builder().user("app", "sesame").start(test).await else {
+        return;
+    };
+    let store = open(&[
+        ("redisHost", &redis.host()),
+        ("redisUsername", "app"),
+        ("redisPassword", "sesame"),
+    ])
+    .await;
+    let change = async |password: &str| {
+        let change = ["ACL", "SETUSER", "app", "resetpass", password];
+        let _: String = redis.command(&change).await;
+    };
+    change(">other").await;
     set(&store, "key", "value").await.unwrap();
+
+    let _: i64 = redis.command(&["CLIENT", "KILL", "USER", "app"]).await;
+    eventually("it is not let in", async || {
+        let outcome = set(&store, "key", "other").await;
+        outcome.is_err_and(|error| *error.kind() == ErrorKind::Denied)
+    })
+    .await;
+    for error in [
+        set(&store, "key", "other").await.unwrap_err(),
+        get(&store, "key").await.unwrap_err(),
+    ] {
+        assert_eq!(*error.kind(), ErrorKind::Denied, "{error}");
+        assert!(error.message().contains("redisPassword"), "{error}");
+        assert!(!error.message().contains("sesame"), "{error}");
+    }
+    change(">sesame").await;
+    eventually("it is let in", async || {
+        set(&store, "key", "new").await.is_ok()
+    })
+    .await;
+    assert_eq!(get(&store, "key").await.unwrap().as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_says_why() {
+    let test = "a_server_that_takes_no_writes_says_why";
+    let Some(redis) = Redis::start(test).await else {
+        return;
+    };
+    let store = open(&[("redisHost", &redis.host())]).await;
+    set(&store, "key", "old").await.unwrap();
+    for (refuse, allow, kind, text) in [
+        (
+            &["CONFIG", "SET", "maxmemory", "1"][..],
+            &["CONFIG", "SET", "maxmemory", "0"][..],
+            ErrorKind::Throttled,
+            "maxmemory",
+        ),
+        (
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+            ErrorKind::Unavailable,
+            "NOREPLICAS",
+        ),
+        (
+            &["ACL", "SETUSER", "default", "-evalsha"],
+            &["ACL", "SETUSER", "default", "+evalsha"],
+            ErrorKind::Denied,
+            "ACL",
+        ),
+    ] {
+        let _: String = redis.command(refuse).await;
+        let error = set(&store, "key", "new").await.unwrap_err();
+        assert_eq!(*error.kind(), kind, "{error}");
+        assert!(error.message().contains(text), "{error}");
+        assert!(
+            error.message().starts_with("failed to set key key"),
+            "{error}"
+        );
+        assert_eq!(get(&store, "key").await.unwrap().as_deref(), Some("old"));
+        let _: String = redis.command(allow).await;
+    }
+    set(&store, "key", "new").await.unwrap();
 }
 
 #[tokio::test]
