@@ -24,7 +24,28 @@ pub(crate) fn is_lost(error: &RedisError) -> bool {
 
 /// Whether the connection leads to a server that is not the primary (any more).
 pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
-    matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+    matches!(code(error), Some("READONLY" | "MASTERDOWN"))
+}
+
+/// The code of an error. A server before version 7 puts that of a write that it refuses to a script into the text:
+/// `ERR Error running script (call to f_…): @user_script:9: @user_script: 9: -READONLY You can't write …`.
+fn code(error: &RedisError) -> Option<&str> {
+    let code = error.code()?;
+    let is_code = |word: &&str| {
+        word.len() > 1
+            && word
+                .bytes()
+                .all(|letter| letter.is_ascii_uppercase() || letter == b'_')
+    };
+    let detail = error.detail().filter(|detail| {
+        code.starts_with("@user_script") || (code == "ERR" && detail.contains("@user_script"))
+    });
+    let inner = detail.and_then(|detail| {
+        let parts = detail.split(" -").skip(1);
+        let mut words = parts.filter_map(|part| part.split(' ').next());
+        words.find(is_code)
+    });
+    inner.or(Some(code))
 }
 
 fn meaning(error: &RedisError) -> Meaning {
@@ -44,7 +65,7 @@ fn meaning(error: &RedisError) -> Meaning {
         _ => {}
     }
     let detail = error.detail().unwrap_or_default();
-    match error.code() {
+    match code(error) {
         Some("LOADING") => unavailable("it answers once it has read its data"),
         Some("MASTERDOWN") => unavailable("it is a replica that has lost its primary"),
         Some("CLUSTERDOWN") => unavailable("a part of the cluster is missing"),
@@ -154,5 +175,115 @@ fn plain(error: &RedisError) -> String {
         }
         (Some(code), None) => code.to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(text: &str) -> RedisError {
+        let answer = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+        answer.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn what_a_server_answers_has_its_kind_and_what_to_do() {
+        use ErrorKind::{Denied, InvalidRequest, InvalidSettings, Throttled, Unavailable};
+
+        for (text, kind, hint) in [
+            (
+                "LOADING Redis is loading the dataset in memory",
+                Unavailable,
+                "has read its data",
+            ),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                Unavailable,
+                "lost its primary",
+            ),
+            (
+                "CLUSTERDOWN The cluster is down",
+                Unavailable,
+                "a part of the cluster",
+            ),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+                Unavailable,
+                "disk",
+            ),
+            ("BUSY Redis is busy running a script.", Unavailable, "BUSY"),
+            (
+                "NOREPLICAS Not enough good replicas to write.",
+                Unavailable,
+                "NOREPLICAS",
+            ),
+            (
+                "READONLY You can't write against a read only replica.",
+                Unavailable,
+                "redisHost",
+            ),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Throttled,
+                "maxmemory",
+            ),
+            ("ERR max number of clients reached", Throttled, "clients"),
+            ("NOAUTH Authentication required.", Denied, "redisPassword"),
+            (
+                "NOPERM this user has no permissions to run the 'evalsha' command",
+                Denied,
+                "redisUsername",
+            ),
+            (
+                "CROSSSLOT Keys in request don't hash to the same slot",
+                InvalidRequest,
+                "hash tag",
+            ),
+            ("ERR DB index is out of range", InvalidSettings, "redisDB"),
+            ("ERR syntax error", ErrorKind::Internal, "syntax error"),
+        ] {
+            let error = translate(answered(text), "there:1");
+            assert_eq!(*error.kind(), kind, "{text}");
+            let message = error.message();
+            assert!(
+                message.starts_with(&format!("redis at there:1: {text}")),
+                "{message}"
+            );
+            assert!(message.contains(hint), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_old_servers_refuse_to_scripts_is_found_in_the_text() {
+        let running =
+            "ERR Error running script (call to f_00ff): @user_script:29: @user_script: 29:";
+        for (text, expected) in [
+            (
+                format!("{running} -READONLY You can't write against a read only replica."),
+                "READONLY",
+            ),
+            (
+                "@user_script: 23: -OOM command not allowed when used memory > 'maxmemory'."
+                    .to_owned(),
+                "OOM",
+            ),
+            (
+                format!("{running} -MISCONF Redis is configured to save - well"),
+                "MISCONF",
+            ),
+            (
+                format!("{running} Wrong number of args - READONLY -x"),
+                "ERR",
+            ),
+            ("ERR no -OOM here".to_owned(), "ERR"),
+        ] {
+            assert_eq!(code(&answered(&text)), Some(expected), "{text}");
+        }
+        let error = answered(&format!(
+            "{running} -READONLY You can't write against a read only replica."
+        ));
+        assert!(is_elsewhere(&error));
+        assert_eq!(*translate(error, "there:1").kind(), ErrorKind::Unavailable);
     }
 }
