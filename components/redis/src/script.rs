@@ -1,8 +1,6 @@
 //! Scripts, which Redis runs as one step: nothing else sees a part of what they do.
 
-use redis::{Cmd, RedisError, RedisResult};
-
-use crate::connection::Connection;
+use redis::{Arg, Cmd, RedisError};
 
 /// A script in Lua. It is named by its hash; a server that does not know it is taught.
 #[derive(Debug)]
@@ -26,12 +24,16 @@ impl Script {
         command
     }
 
-    /// Teaches it to the servers.
-    pub(crate) async fn load(&self, connection: &Connection) -> RedisResult<()> {
-        let mut load = redis::cmd("SCRIPT");
-        load.arg("LOAD").arg(self.code);
-        connection.write(&load).await?;
-        Ok(())
+    /// The same with the code in place of the hash: it runs, and teaches, wherever in a cluster it goes.
+    pub(crate) fn in_full(&self, command: &Cmd) -> Cmd {
+        let mut full = redis::cmd("EVAL");
+        full.arg(self.code);
+        for word in command.args_iter().skip(2) {
+            if let Arg::Simple(word) = word {
+                full.arg(word);
+            }
+        }
+        full
     }
 }
 

@@ -131,22 +131,10 @@ impl Writer {
         command: Cmd,
         is_strong: bool,
     ) -> RedisResult<Value> {
-        if is_strong && self.replicas.is_some() {
-            let answers = self.send(connection, vec![command.clone()], true).await?;
-            return match answers.into_iter().next() {
-                Some(Err(error)) if is_unknown(&error) => {
-                    script.load(connection).await?;
-                    let again = self.send(connection, vec![command], true).await?;
-                    again.into_iter().next().unwrap_or(Ok(Value::Nil))
-                }
-                Some(answer) => answer,
-                None => Ok(Value::Nil),
-            };
-        }
-        match connection.write(&command).await {
+        match self.send_one(connection, &command, is_strong).await {
             Err(error) if is_unknown(&error) => {
-                script.load(connection).await?;
-                connection.write(&command).await
+                let command = script.in_full(&command);
+                self.send_one(connection, &command, is_strong).await
             }
             answer => answer,
         }
@@ -170,16 +158,27 @@ impl Writer {
             .filter(|(answer, _)| answer.as_ref().is_err_and(is_unknown))
             .collect();
         if !unrun.is_empty() {
-            for script in [&self.set, &self.delete, &self.transact] {
-                script.load(connection).await?;
-            }
-            let commands = unrun.iter().map(|(_, (_, change))| command(change));
+            let in_full = |change| self.alone(change).in_full(&command(change));
+            let commands = unrun.iter().map(|(_, (_, change))| in_full(change));
             let again = self.send(connection, commands.collect(), is_strong).await?;
             for ((answer, _), again) in unrun.into_iter().zip(again) {
                 *answer = again;
             }
         }
         Ok(answers)
+    }
+
+    async fn send_one(
+        &self,
+        connection: &Connection,
+        command: &Cmd,
+        is_strong: bool,
+    ) -> RedisResult<Value> {
+        if !is_strong || self.replicas.is_none() {
+            return connection.write(command).await;
+        }
+        let answers = self.send(connection, vec![command.clone()], true).await?;
+        answers.into_iter().next().unwrap_or(Ok(Value::Nil))
     }
 
     async fn send(

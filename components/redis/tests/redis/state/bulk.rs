@@ -106,6 +106,23 @@ async fn scripts_that_the_server_forgot_are_taught_again() {
     }
 }
 
+/// A user who may run scripts needs no leave to manage them.
+#[tokio::test]
+async fn scripts_are_taught_by_running_them() {
+    let test = "scripts_are_taught_by_running_them";
+    let Some(redis) = Redis::builder().user("app", "sesame").start(test).await else {
+        return;
+    };
+    let _: Value = redis.command(&["ACL", "SETUSER", "app", "-script"]).await;
+    let user = [("redisUsername", "app"), ("redisPassword", "sesame")];
+    let store = open(&redis, &user).await;
+    store.set(SetRequest::new("key", "1")).await.unwrap();
+    let each = Parallelism::default();
+    let deletes = vec![delete("key", Some("1")), delete("other", None)];
+    store.bulk_delete(deletes, each).await.unwrap();
+    assert!(get(&store, "key").await.is_none());
+}
+
 #[tokio::test]
 async fn strong_writes_wait_for_the_replicas() {
     let test = "strong_writes_wait_for_the_replicas";
