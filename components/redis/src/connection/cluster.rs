@@ -69,7 +69,7 @@ impl Cluster {
             map: RwLock::default(),
             stale: Notify::new(),
         });
-        if let Err(error) = nodes.look().await {
+        if let Err(error) = nodes.look(0).await {
             return Ok(Err(error));
         }
         let looker = tokio::spawn(keep_looking(Arc::clone(&nodes)));
@@ -281,11 +281,14 @@ impl Nodes {
         Ok(Arc::new(Node::start(endpoint, self.pauses)))
     }
 
-    /// Asks the nodes that are known, then those of the settings, who has which slot.
-    async fn look(&self) -> RedisResult<()> {
+    /// Asks the nodes that are known, then those of the settings, who has which slot. Each turn begins with another node:
+    /// one that is cut off from the others does not hear of changes.
+    async fn look(&self, turn: usize) -> RedisResult<()> {
         let mut failure = nobody();
         let known: Vec<_> = self.map(|map| {
             let mut nodes: Vec<_> = map.nodes.clone().into_iter().collect();
+            let first = turn.checked_rem(nodes.len()).unwrap_or_default();
+            nodes.rotate_left(first);
             nodes.sort_by_key(|(_, node)| !node.is_up());
             nodes
         });
@@ -304,7 +307,10 @@ impl Nodes {
                 let node = Node::connect(Arc::new(endpoint), self.pauses).await?;
                 self.ask(host, &node).await
             };
-            let limit = self.access.dial();
+            let limit = match self.seeds.len() {
+                1 => self.access.dial(),
+                _ => self.access.dial().min(LOOK_LIMIT),
+            };
             match timeout(limit, asked)
                 .await
                 .unwrap_or_else(|_| Err(timed_out(limit)))
@@ -339,7 +345,7 @@ impl Nodes {
 
 async fn keep_looking(nodes: Arc<Nodes>) {
     let mut is_known = true;
-    loop {
+    for turn in 1_usize.. {
         let is_whole = is_known && nodes.map(|map| map.nodes.values().all(|node| node.is_up()));
         if is_whole {
             nodes.stale.notified().await;
@@ -347,7 +353,7 @@ async fn keep_looking(nodes: Arc<Nodes>) {
             // What is stale by then is no news.
             let _ = timeout(LOOK_AGAIN, nodes.stale.notified()).await;
         }
-        let looked = nodes.look().await;
+        let looked = nodes.look(turn).await;
         if let Err(error) = &looked {
             tracing::debug!(%error, "no node of the cluster says who has which slot");
         }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use dapr_pluggable::state::{GetRequest, Operation, Parallelism, SetRequest};
 use dapr_pluggable::{ErrorKind, Metadata};
-use dapr_pluggable_testbed::{RedisCluster, eventually};
+use dapr_pluggable_testbed::{Redis, RedisCluster, eventually, free_port};
 use tokio::time::Instant;
 
-use super::{fails_fast, get, open, set};
+use super::{FAST, fails_fast, get, open, set};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_where_their_slot_is() {
@@ -155,4 +155,90 @@ async fn a_cluster_that_is_taken_for_a_server_is_said() {
         }
     }
     assert!(moved > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_over_is_followed() {
+    let test = "a_replica_that_takes_over_is_followed";
+    let Some(mut cluster) = RedisCluster::start(test).await else {
+        return;
+    };
+    let store = open(&[("redisHost", &cluster.hosts()), ("redisType", "cluster")]).await;
+    let (mut keys, mut number) = ([const { None }; 3], 0);
+    while keys.iter().any(Option::is_none) {
+        let key = format!("key-{number}");
+        number += 1;
+        let owner = cluster.owner(cluster.slot(&key).await).await;
+        set(&store, &key, &key).await.unwrap();
+        keys[owner].get_or_insert(key);
+    }
+    let keys = keys.map(Option::unwrap);
+    let replica = replica(&cluster, 0).await;
+    cluster.node_mut(0).kill().await;
+
+    // Until the others give it up, what they have is as it was.
+    let begin = Instant::now();
+    let gets = keys.iter().map(GetRequest::new).collect();
+    let found = store.bulk_get(gets, Parallelism::default()).await.unwrap();
+    let [gone, others @ ..] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    let error = gone.outcome.as_ref().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(others.iter().all(|found| found.outcome.is_ok()));
+    assert!(begin.elapsed() < FAST, "{:?}", begin.elapsed());
+
+    eventually("the replica takes over", async || {
+        let role: redis::Value = replica.command(&["ROLE"]).await;
+        format!("{role:?}").contains("master")
+    })
+    .await;
+    let back = Instant::now();
+    eventually("the store works", async || {
+        set(&store, &keys[0], "new").await.is_ok()
+    })
+    .await;
+    assert!(
+        back.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        back.elapsed()
+    );
+    assert_eq!(get(&store, &keys[0]).await.unwrap().as_deref(), Some("new"));
+    for key in &keys[1..] {
+        assert_eq!(get(&store, key).await.unwrap().as_ref(), Some(key));
+    }
+}
+
+/// Another node of a cluster, which has what one of its primaries has.
+async fn replica(cluster: &RedisCluster, of: usize) -> Redis {
+    let primary = cluster.node(of);
+    let builder = Redis::builder()
+        .option("cluster-enabled", &["yes"])
+        .option("cluster-port", &[&free_port().to_string()])
+        .option("cluster-node-timeout", &["5000"]);
+    let replica = builder.start("a replica").await.unwrap();
+    let (_, bus): (String, String) = primary.command(&["CONFIG", "GET", "cluster-port"]).await;
+    let port = primary.port().to_string();
+    let _: String = replica
+        .command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
+        .await;
+    let id: String = primary.command(&["CLUSTER", "MYID"]).await;
+    eventually("it is a replica", async || {
+        let words = ["CLUSTER", "REPLICATE", &id];
+        replica.try_command::<String>(&words).await.is_ok()
+    })
+    .await;
+    eventually("it has what the primary has", async || {
+        let info: String = replica.command(&["INFO", "replication"]).await;
+        info.contains("master_link_status:up")
+    })
+    .await;
+    for node in cluster.nodes() {
+        eventually("everybody knows it", async || {
+            let nodes: String = node.command(&["CLUSTER", "NODES"]).await;
+            nodes.contains("slave")
+        })
+        .await;
+    }
+    replica
 }
