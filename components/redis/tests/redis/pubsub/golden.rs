@@ -42,10 +42,6 @@ async fn what_is_published_is_byte_for_byte_what_daprs_own_writes() {
     };
     for case in recorded("publish") {
         let name = case["name"].as_str().unwrap();
-        // Through a socket there is no difference between none and empty, and Dapr's own then writes none.
-        if name == "empty metadata" {
-            continue;
-        }
         let () = redis.command(&["FLUSHALL"]).await;
         let pubsub = open(&redis, &strings(&case["settings"])).await;
         let request = &case["request"];
@@ -56,9 +52,13 @@ async fn what_is_published_is_byte_for_byte_what_daprs_own_writes() {
         let entries: Vec<Entry> = redis.command(&["XRANGE", topic, "-", "+"]).await;
         let fields: BTreeMap<_, _> = entries[0].1.iter().cloned().collect();
         let expected = case["fields"].as_object().unwrap().iter();
-        let expected: BTreeMap<_, _> = expected
+        let mut expected: BTreeMap<_, _> = expected
             .map(|(name, value)| (name.clone().into_bytes(), bytes(value)))
             .collect();
+        // Through a socket there is no difference between none and empty, and Dapr's own then writes none.
+        if name == "empty metadata" {
+            expected.remove(&b"metadata"[..]);
+        }
         assert_eq!((entries.len(), fields), (1, expected), "{name}");
     }
 }
