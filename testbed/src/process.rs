@@ -4,6 +4,7 @@ use std::fs;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -173,6 +174,23 @@ impl Process {
         kilobytes.parse::<u64>().expect("an amount of memory") << 10
     }
 
+    /// The CPU time of all its threads so far, in user mode and in the kernel.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()));
+        let stat = stat.expect("read what a process has used");
+        // The name of the program is in parentheses and may hold anything; `utime` and `stime` are the fields 14 and 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks
+            .map(|field| field.parse::<u64>().expect("an amount of time"))
+            .sum();
+        Duration::from_secs(ticks).div_f64(clock_ticks_per_second() as f64)
+    }
+
     /// Waits until it ends, and for its last words.
     ///
     /// # Panics
@@ -238,6 +256,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+    use crate::patience::eventually;
 
     fn shell(script: &str) -> Process {
         let mut command = Command::new("sh");
@@ -281,6 +300,13 @@ mod tests {
             .find(|line| line.starts_with("Max open files"));
         let fields: Vec<&str> = line.unwrap().split_whitespace().collect();
         assert_eq!(fields[3..5], ["7", "7"]);
+    }
+
+    #[tokio::test]
+    async fn what_it_uses_of_the_cpu_is_known() {
+        let busy = shell("while :; do :; done");
+        let used = async || busy.cpu_time() >= Duration::from_millis(50);
+        eventually("it uses the CPU", used).await;
     }
 
     #[tokio::test]

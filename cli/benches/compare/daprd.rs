@@ -58,7 +58,7 @@ pub(crate) async fn compare(
     let (mut runtime, address) = start(binary, redis, folder, &sockets).await?;
     let runs = Runs {
         address,
-        processes: [&runtime, &component, redis.process()].map(Process::id),
+        processes: [&runtime, &component, redis.process()],
     };
     for (store, _) in STORES {
         runs.write(store).await?;
@@ -155,13 +155,13 @@ fn write(path: &Path, document: &Value) -> Result<()> {
 }
 
 /// Slices of load on a runtime.
-struct Runs {
+struct Runs<'a> {
     address: SocketAddr,
     /// Those of the runtime, the component and Redis.
-    processes: [u32; 3],
+    processes: [&'a Process; 3],
 }
 
-impl Runs {
+impl Runs<'_> {
     async fn write(&self, store: &str) -> Result<()> {
         let value = "v".repeat(254);
         let entries: Vec<Value> = (0..KEYS)
@@ -176,13 +176,13 @@ impl Runs {
     }
 
     async fn gets(&self, store: &str) -> Result<Sample> {
-        let before = self.cpu()?;
+        let before = self.cpu();
         let begun = Instant::now();
         let end = begun + SLICE;
         let lanes = (0..CONNECTIONS).map(|number| self.lane(store, number, end));
         let mut latencies = try_join_all(lanes).await?.concat();
         let took = begun.elapsed();
-        let after = self.cpu()?;
+        let after = self.cpu();
         latencies.sort();
         let each = |before: Duration, after: Duration| {
             (after - before).as_secs_f64() * 1e6 / latencies.len() as f64
@@ -201,9 +201,9 @@ impl Runs {
     }
 
     /// The CPU time of the runtime with the component, and of Redis.
-    fn cpu(&self) -> Result<(Duration, Duration)> {
-        let [runtime, component, redis] = self.processes.map(cpu_time);
-        Ok((runtime? + component?, redis?))
+    fn cpu(&self) -> (Duration, Duration) {
+        let [runtime, component, redis] = self.processes.map(Process::cpu_time);
+        (runtime + component, redis)
     }
 
     /// Gets on a connection of its own, one after another: how long each took.
@@ -230,15 +230,4 @@ impl Runs {
         }
         Ok(latencies)
     }
-}
-
-/// The CPU time of a process so far, as the system counts it.
-fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name of the program is in parentheses and may hold anything; `utime` and `stime` are the fields 14 and 15.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: Result<Vec<u64>, _> = ticks.map(str::parse).collect();
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs(ticks?.iter().sum()).div_f64(per_second as f64))
 }

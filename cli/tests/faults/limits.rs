@@ -1,16 +1,15 @@
 //! What is scarce, what only one can have, and what is large.
 
-use std::fs;
 use std::net::TcpStream as StdStream;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use dapr_pluggable::delivery::{Ack, Gate, window};
 use dapr_pluggable::pubsub::{Publication, Subscription};
 use dapr_pluggable::state::{GetRequest, SetRequest};
-use dapr_pluggable_testbed::{Process, Signal, eventually, rounds, within};
+use dapr_pluggable_testbed::{Signal, eventually, rounds, within};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,17 +17,6 @@ use tokio::net::TcpStream;
 use crate::host::Host;
 use crate::program::{run, text};
 use crate::served::Served;
-
-/// What a process has used of the CPU.
-fn cpu_time(process: &Process) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
-    // The name before them may have spaces, and ends with a parenthesis.
-    let fields = stat.rsplit(')').next().unwrap();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.map(|field| field.parse::<u64>().unwrap()).sum();
-    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap();
-    Duration::from_secs(ticks) / per_second
-}
 
 /// Asks on a connection that stays.
 async fn ask(connection: &mut TcpStream, request: &str) -> String {
@@ -60,14 +48,14 @@ async fn a_host_lives_through_a_lack_of_descriptors() {
             .count()
     };
     eventually("a lack of descriptors", async || failures() > 0).await;
-    let (begun, used, before) = (Instant::now(), cpu_time(&host.process), failures());
+    let (begun, used, before) = (Instant::now(), host.process.cpu_time(), failures());
     eventually("another try", async || {
         let answer = ask(&mut witness, SAVE).await;
         assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
         failures() > before + 4
     })
     .await;
-    let used = cpu_time(&host.process) - used;
+    let used = host.process.cpu_time() - used;
     let spins = used > begun.elapsed() / 2;
     assert!(!spins, "{used:?} of CPU in {:?}", begun.elapsed());
 
