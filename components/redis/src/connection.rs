@@ -25,6 +25,7 @@ use self::cluster::Cluster;
 pub(crate) use self::dedicated::Dedicated;
 use self::dedicated::Place;
 use self::endpoint::Endpoint;
+pub(crate) use self::node::timed_out;
 use self::node::{Node, PATIENCE, Pauses};
 use crate::error::{is_elsewhere, is_lost, translate};
 use crate::settings::ConnectionSettings;

@@ -273,7 +273,7 @@ async fn reconnect(endpoint: &Endpoint, pauses: Pauses, state: &watch::Sender<St
     }
 }
 
-pub(super) fn timed_out(limit: Duration) -> RedisError {
+pub(crate) fn timed_out(limit: Duration) -> RedisError {
     io::Error::new(
         io::ErrorKind::TimedOut,
         format!("no answer within {limit:?}"),

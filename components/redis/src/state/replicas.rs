@@ -1,14 +1,16 @@
 //! Writes with strong consistency: they are answered when the replicas have them.
 
 use std::io;
+use std::time::Duration;
 
 use dapr_pluggable::Result;
 use dapr_pluggable::settings::GoDuration;
 use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, timed_out};
 use crate::settings::ConnectionSettings;
 
 /// How long a write waits for the replicas, in milliseconds. With fewer of them it has happened all the same.
@@ -22,6 +24,8 @@ const TOGETHER: usize = 256;
 #[derive(Debug)]
 pub(super) struct Replicas {
     writes: mpsc::Sender<Write>,
+    /// How long a write may take, with those before it.
+    limit: Duration,
     writer: AbortOnDropHandle<()>,
 }
 
@@ -53,22 +57,29 @@ impl Replicas {
         }
         let own = Connection::open(&patient(settings)).await?;
         let (writes, queue) = mpsc::channel(TOGETHER);
+        let limit = own.limits().write;
         let writer = tokio::spawn(write(own, count, queue));
         Ok(Some(Self {
             writes,
+            limit,
             writer: AbortOnDropHandle::new(writer),
         }))
     }
 
-    /// Runs commands that change something.
+    /// Runs commands that change something. With an error they may happen all the same.
     pub(super) async fn write_all(
         &self,
         commands: Vec<Cmd>,
     ) -> RedisResult<Vec<RedisResult<Value>>> {
         let (answers, answered) = oneshot::channel();
         let write = Write { commands, answers };
-        self.writes.send(write).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        let answer = async {
+            self.writes.send(write).await.map_err(|_| closed())?;
+            answered.await.map_err(|_| closed())?
+        };
+        timeout(self.limit, answer)
+            .await
+            .unwrap_or_else(|_| Err(timed_out(self.limit)))
     }
 
     /// Ends the connection, for good.
@@ -83,6 +94,11 @@ async fn write(connection: Connection, replicas: u64, mut queue: mpsc::Receiver<
     wait.arg(replicas).arg(PATIENCE_MILLIS);
     let mut writes = Vec::new();
     while queue.recv_many(&mut writes, TOGETHER).await > 0 {
+        // Whoever gave up has said by now that it failed.
+        writes.retain(|write: &Write| !write.answers.is_closed());
+        if writes.is_empty() {
+            continue;
+        }
         let mut commands: Vec<Cmd> = writes
             .iter_mut()
             .flat_map(|write| write.commands.iter().cloned())

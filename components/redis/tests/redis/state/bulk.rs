@@ -1,12 +1,15 @@
 //! Many keys in one call, replicas, and what the server forgets.
 
+use std::time::Duration;
+
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable::state::{Consistency, GetRequest, Parallelism, SetRequest};
-use dapr_pluggable_testbed::Redis;
+use dapr_pluggable_testbed::{Proxy, Redis};
 use futures::future::join_all;
 use redis::Value;
+use tokio::time::Instant;
 
-use super::{delete, get, open, set, transact};
+use super::{delete, get, metadata, open, set, transact, try_open};
 
 /// How many commands of a name the server has run.
 async fn calls(redis: &Redis, command: &str) -> u64 {
@@ -169,4 +172,37 @@ async fn strong_writes_wait_for_the_replicas() {
         written.unwrap();
     }
     assert!(get(&store, "63").await.is_some());
+}
+
+#[tokio::test]
+async fn a_strong_write_behind_others_takes_no_longer_than_it_may() {
+    let test = "a_strong_write_behind_others_takes_no_longer_than_it_may";
+    let Some(redis) = Redis::start(test).await else {
+        return;
+    };
+    let _replica = Redis::builder().replica_of(&redis).start(test).await;
+    let mut proxy = Proxy::start(&redis.host()).await;
+    let mut metadata = metadata(&redis, &[("writeTimeout", "500ms")]);
+    metadata.insert("redisHost", proxy.host());
+    let store = try_open(&metadata).await.unwrap();
+    proxy.stall().await;
+    let writes = (0..3_u32).map(|number| {
+        let mut request = SetRequest::new(number.to_string(), "value");
+        request.consistency = Consistency::Strong;
+        let store = &store;
+        async move {
+            // Each comes while the one before is under way.
+            for _ in 0..10 * number {
+                tokio::task::yield_now().await;
+            }
+            let begin = Instant::now();
+            let error = store.set(request).await.unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}");
+            begin.elapsed()
+        }
+    });
+    for took in join_all(writes).await {
+        // The time for a write, and a second for the replicas.
+        assert!(took < Duration::from_millis(2500), "{took:?}");
+    }
 }
