@@ -1,6 +1,6 @@
 //! Publish and subscribe.
 
-use dapr_pluggable_testbed::{Process, Redis, eventually};
+use dapr_pluggable_testbed::{Process, eventually};
 use serde_json::{Value, json};
 
 use super::application::{Application, DONE, Delivery, FAILED};
@@ -33,10 +33,7 @@ async fn sqlite_delivers_messages() {
 #[tokio::test]
 async fn redis_delivers_messages_for_the_resource_file_of_daprs_own() {
     let test = "messages::redis_delivers_messages_for_the_resource_file_of_daprs_own";
-    let Some(site) = Site::prepare(test) else {
-        return;
-    };
-    let Some(redis) = Redis::start(test).await else {
+    let Some((site, redis)) = Site::prepare_with_redis(test).await else {
         return;
     };
     let component = serve(site.sockets(), &["redis"]).await;

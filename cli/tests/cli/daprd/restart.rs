@@ -1,10 +1,9 @@
 //! A component that is killed, and served again, under a runtime that runs on.
 
-use dapr_pluggable_testbed::{HttpAnswer, Redis, Signal, eventually};
+use dapr_pluggable_testbed::{HttpAnswer, Signal, eventually};
 use serde_json::json;
 
 use super::application::Application;
-use super::resources::{component, redis_of_dapr, subscription};
 use super::sidecar::{Sidecar, post};
 use super::site::Site;
 
@@ -20,18 +19,10 @@ async fn with_hup_everything_works_again() {
 #[tokio::test]
 async fn with_hup_everything_works_again_on_redis() {
     let test = "restart::with_hup_everything_works_again_on_redis";
-    let Some(site) = Site::prepare(test) else {
+    let Some((site, redis)) = Site::prepare_with_redis(test).await else {
         return;
     };
-    let Some(redis) = Redis::start(test).await else {
-        return;
-    };
-    let host = redis.host();
-    site.write_resources(&[
-        component("store", "state.redis-local", &redis_of_dapr(&host)),
-        component("broker", "pubsub.redis-local", &redis_of_dapr(&host)),
-        subscription("broker", "orders"),
-    ]);
+    site.keep_in_redis(&redis, "redis-local");
     works_again(&site, "redis").await;
 }
 

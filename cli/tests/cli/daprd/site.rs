@@ -5,11 +5,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use dapr_pluggable_testbed::{Process, skip, socket_folder, unique};
+use dapr_pluggable_testbed::{Process, Redis, skip, socket_folder, unique};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::resources::{component, configuration, subscription};
+use super::resources::{component, configuration, redis_of_dapr, subscription};
 use super::sidecar::Launch;
 use crate::program::{serve, text};
 
@@ -44,6 +44,13 @@ impl Site {
         )
         .unwrap();
         Some(site)
+    }
+
+    /// A new one beside a Redis server; `None` where there is no runtime or no such server, which is noted.
+    pub(crate) async fn prepare_with_redis(test: &str) -> Option<(Self, Redis)> {
+        let site = Self::prepare(test)?;
+        let redis = Redis::start(&format!("daprd::{test}")).await?;
+        Some((site, redis))
     }
 
     pub(crate) fn sockets(&self) -> &Path {
@@ -83,6 +90,17 @@ impl Site {
         self.write_resources(&[
             component("store", "state.sqlite-local", &metadata),
             component("broker", "pubsub.sqlite-local", &metadata),
+            subscription("broker", "orders"),
+        ]);
+    }
+
+    /// The same in Redis, by components of the types `state.<name>` and `pubsub.<name>`, set up as Dapr's own are.
+    pub(crate) fn keep_in_redis(&self, redis: &Redis, name: &str) {
+        let host = redis.host();
+        let metadata = redis_of_dapr(&host);
+        self.write_resources(&[
+            component("store", &format!("state.{name}"), &metadata),
+            component("broker", &format!("pubsub.{name}"), &metadata),
             subscription("broker", "orders"),
         ]);
     }

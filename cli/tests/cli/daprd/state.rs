@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dapr_pluggable_testbed::{HttpRequest, Process, Redis, eventually};
+use dapr_pluggable_testbed::{HttpRequest, Process, eventually};
 use serde_json::{Value, json};
 
 use super::resources::{component, redis_of_dapr};
@@ -40,10 +40,7 @@ async fn sqlite_is_a_state_store() {
 #[tokio::test]
 async fn redis_is_a_state_store_for_the_resource_file_of_daprs_own() {
     let test = "state::redis_is_a_state_store_for_the_resource_file_of_daprs_own";
-    let Some(site) = Site::prepare(test) else {
-        return;
-    };
-    let Some(redis) = Redis::start(test).await else {
+    let Some((site, redis)) = Site::prepare_with_redis(test).await else {
         return;
     };
     let component = serve(site.sockets(), &["redis"]).await;

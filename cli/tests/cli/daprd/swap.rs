@@ -1,10 +1,9 @@
 //! Dapr's own component in place of ours, and the other way round, with what either has left behind.
 
-use dapr_pluggable_testbed::{HttpRequest, Redis, eventually, skip};
+use dapr_pluggable_testbed::{HttpRequest, eventually, skip};
 use serde_json::json;
 
 use super::application::Application;
-use super::resources::{component, redis_of_dapr, subscription};
 use super::sidecar::{Launch, Sidecar};
 use super::site::Site;
 use crate::program::serve;
@@ -12,18 +11,10 @@ use crate::program::serve;
 #[tokio::test]
 async fn redis_and_daprs_own_take_over_from_each_other() {
     let test = "swap::redis_and_daprs_own_take_over_from_each_other";
-    let Some(site) = Site::prepare(test) else {
+    let Some((site, redis)) = Site::prepare_with_redis(test).await else {
         return;
     };
-    let Some(redis) = Redis::start(test).await else {
-        return;
-    };
-    let host = redis.host();
-    site.write_resources(&[
-        component("store", "state.redis", &redis_of_dapr(&host)),
-        component("broker", "pubsub.redis", &redis_of_dapr(&host)),
-        subscription("broker", "orders"),
-    ]);
+    site.keep_in_redis(&redis, "redis");
     let application = Application::willing().await;
     let launch = site.sidecar("shop").application(&application);
     if !has_redis(&launch).await {
