@@ -17,6 +17,7 @@ mod process;
 mod proxy;
 mod redis;
 mod skip;
+mod subscriber;
 
 pub use rustix::process::Signal;
 
@@ -30,3 +31,4 @@ pub use self::redis::{
     Certificates, Redis, RedisBuilder, RedisCluster, RedisSentinel, RedisServers,
 };
 pub use self::skip::{rounds, skip, skip_missing};
+pub use self::subscriber::{Subscriber, text};

@@ -78,9 +78,9 @@ fn fault(
 impl Role {
     fn imports(self) -> &'static [Self] {
         match self {
-            Self::Protocol | Self::Testbed | Self::Xtask => &[],
+            Self::Protocol | Self::Xtask => &[],
             Self::Sdk => &[Self::Protocol],
-            Self::Component | Self::Host | Self::Conformance => &[Self::Sdk],
+            Self::Component | Self::Host | Self::Conformance | Self::Testbed => &[Self::Sdk],
             Self::Cli => &[Self::Host, Self::Conformance, Self::Component, Self::Sdk],
             Self::Example => &[Self::Sdk, Self::Component, Self::Host],
         }

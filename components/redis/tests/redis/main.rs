@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that cannot go on fails"
@@ -13,4 +12,3 @@ mod golden;
 mod program;
 mod pubsub;
 mod state;
-mod subscriber;

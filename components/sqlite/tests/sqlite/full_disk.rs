@@ -6,11 +6,10 @@ use std::process::Command;
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable::pubsub::{BulkPublication, BulkPublishEntry, Publication};
 use dapr_pluggable::state::SetRequest;
-use dapr_pluggable_testbed::skip;
+use dapr_pluggable_testbed::{Subscriber, skip};
 
 use crate::folder::Folder;
 use crate::state::{open_file, value};
-use crate::subscriber::Subscriber;
 
 /// A folder on a disk of one megabyte; it is unmounted when this is dropped.
 struct SmallDisk(Folder);

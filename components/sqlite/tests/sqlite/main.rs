@@ -15,4 +15,3 @@ mod program;
 mod pubsub;
 mod query;
 mod state;
-mod subscriber;

@@ -9,14 +9,13 @@ use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::{PubSub, Publication};
 use dapr_pluggable::state::{Concurrency, GetRequest, SetRequest, StateStore};
 use dapr_pluggable::{Error, ErrorKind};
-use dapr_pluggable_testbed::{eventually, rounds};
+use dapr_pluggable_testbed::{Subscriber, eventually, rounds, text};
 use futures::future::join_all;
 use tokio::task::JoinSet;
 
 use crate::folder::Folder;
 use crate::program::Program;
 use crate::state::value;
-use crate::subscriber::{Subscriber, text};
 
 const WRITERS: usize = 16;
 

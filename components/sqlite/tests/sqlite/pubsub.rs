@@ -8,9 +8,9 @@ use dapr_pluggable::pubsub::{
     BulkPublication, BulkPublishEntry, PubSub, Publication, Subscription,
 };
 use dapr_pluggable::{ErrorKind, InstanceId, Metadata, Opener as _, Result};
+use dapr_pluggable_testbed::{Subscriber, text};
 
 use crate::folder::Folder;
-use crate::subscriber::{Subscriber, text};
 
 async fn try_open(folder: &Folder, properties: &[(&str, &str)]) -> Result<Arc<dyn PubSub>> {
     let mut all = Metadata::from([

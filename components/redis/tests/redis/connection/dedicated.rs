@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use dapr_pluggable::pubsub::PubSub;
 use dapr_pluggable::{InstanceId, Metadata, Opener as _};
-use dapr_pluggable_testbed::{Redis, RedisCluster, eventually};
+use dapr_pluggable_testbed::{Redis, RedisCluster, Subscriber, eventually};
 
 use crate::pubsub::{numbers, publish};
-use crate::subscriber::Subscriber;
 
 async fn open(properties: &[(&str, &str)]) -> Arc<dyn PubSub> {
     let mut metadata: Metadata = properties.iter().copied().collect();

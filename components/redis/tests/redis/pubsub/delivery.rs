@@ -5,10 +5,9 @@ use std::time::Duration;
 use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::Subscription;
 use dapr_pluggable::{ErrorKind, Metadata};
-use dapr_pluggable_testbed::{Redis, eventually, within};
+use dapr_pluggable_testbed::{Redis, Subscriber, eventually, text, within};
 
 use super::{eventually_unacknowledged, numbers, open, publish, unacknowledged};
-use crate::subscriber::{Subscriber, text};
 
 #[tokio::test]
 async fn a_group_begins_at_the_oldest_message_and_goes_on_where_it_was() {

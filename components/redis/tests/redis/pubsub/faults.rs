@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use dapr_pluggable::ErrorKind;
 use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::Publication;
-use dapr_pluggable_testbed::{Proxy, Redis, eventually, within};
+use dapr_pluggable_testbed::{Proxy, Redis, Subscriber, eventually, text, within};
 use tokio_util::sync::CancellationToken;
 
 use super::{eventually_unacknowledged, open, publish};
-use crate::subscriber::{Subscriber, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_acknowledged_survives_a_restart_of_redis() {

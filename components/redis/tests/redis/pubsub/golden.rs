@@ -7,11 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use dapr_pluggable::Metadata;
 use dapr_pluggable::delivery::Ack;
 use dapr_pluggable::pubsub::Publication;
-use dapr_pluggable_testbed::{Redis, eventually_equal};
+use dapr_pluggable_testbed::{Redis, Subscriber, eventually_equal, text};
 use serde_json::{Value, json};
 
 use super::{eventually_unacknowledged, open};
-use crate::subscriber::{Subscriber, text};
 
 type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
 

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dapr_pluggable::delivery::Ack;
-use dapr_pluggable_testbed::{Redis, Signal, eventually};
+use dapr_pluggable_testbed::{Redis, Signal, Subscriber, eventually, text};
 
 use super::{eventually_unacknowledged, metadata, numbers, open, publish, unacknowledged};
 use crate::program::Program;
-use crate::subscriber::{Subscriber, text};
 
 #[tokio::test]
 async fn a_slow_application_gets_nothing_twice_beside_another_replica() {

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use dapr_pluggable::delivery::Ack;
-use dapr_pluggable_testbed::{Redis, eventually};
+use dapr_pluggable_testbed::{Redis, Subscriber, eventually, text};
 use redis::Value;
 
 use super::{eventually_unacknowledged, numbers, open, publish, unacknowledged};
-use crate::subscriber::{Subscriber, text};
 
 /// Reads messages as a consumer of the group `app` that then stands still for so long.
 async fn leave(redis: &Redis, topic: &str, count: usize, idle: u64) -> Vec<String> {
