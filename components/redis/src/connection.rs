@@ -25,8 +25,9 @@ use self::cluster::Cluster;
 pub(crate) use self::dedicated::Dedicated;
 use self::dedicated::Place;
 use self::endpoint::Endpoint;
-pub(crate) use self::node::timed_out;
+use self::hosts::hosts;
 use self::node::{Node, PATIENCE, Pauses};
+pub(crate) use self::node::{closed, within};
 use crate::error::{is_elsewhere, is_lost, translate};
 use crate::settings::ConnectionSettings;
 
@@ -71,9 +72,9 @@ impl Connection {
         let access = Access::new(settings, limits.dial).map_err(in_settings)?;
         let pauses = Pauses::new(settings);
         let (server, way) = if settings.is_cluster() && !settings.failover {
-            let cluster = Cluster::connect(settings, access, pauses).await;
+            let seeds = hosts(settings).map_err(in_settings)?;
+            let cluster = Cluster::connect(seeds, access, pauses).await;
             let server = format!("the cluster of {}", settings.redis_host);
-            let cluster = cluster.map_err(in_settings)?;
             (
                 server,
                 cluster.map(|cluster| Way::Cluster(Arc::new(cluster))),

@@ -27,6 +27,15 @@ pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     matches!(code(error), Some("READONLY" | "MASTERDOWN"))
 }
 
+/// The error for an answer in no form that is known.
+pub(crate) fn misread(command: &'static str) -> RedisError {
+    RedisError::from((
+        RedisKind::UnexpectedReturnType,
+        "an answer in no known form",
+        command.to_owned(),
+    ))
+}
+
 /// The code of an error. A server before version 7 puts that of a write that it refuses to a script into the text:
 /// `ERR Error running script (call to f_…): @user_script:9: @user_script: 9: -READONLY You can't write …`.
 fn code(error: &RedisError) -> Option<&str> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use dapr_pluggable::Result;
 use futures::future::join_all;
 use redis::cluster_routing::Slot;
 use redis::{Cmd, RedisError, RedisResult, Value};
@@ -13,16 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::access::Access;
-use super::hosts::{Host, hosts};
-use super::node::{Node, Pauses, timed_out};
-use super::redirect::{Redirect, redirect};
+use super::hosts::Host;
+use super::node::{Node, Pauses, within};
+use super::redirect::{HOPS, Redirect, redirect};
 use super::route::{Route, route};
 use super::slots::Slots;
 use crate::error::{is_elsewhere, is_lost};
-use crate::settings::ConnectionSettings;
 
-/// How many nodes may send a command on to another.
-const HOPS: usize = 5;
 /// The pause before a command runs again whose keys are on their way from one node to another.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// The shortest time between two looks at who has which slot.
@@ -56,27 +52,25 @@ struct Map {
 }
 
 impl Cluster {
-    /// Connects to a cluster by way of the nodes that the settings name.
+    /// Connects to a cluster by way of some of its nodes.
     pub(crate) async fn connect(
-        settings: &ConnectionSettings,
+        seeds: Vec<Host>,
         access: Access,
         pauses: Pauses,
-    ) -> Result<RedisResult<Self>> {
+    ) -> RedisResult<Self> {
         let nodes = Arc::new(Nodes {
             access,
             pauses,
-            seeds: hosts(settings)?,
+            seeds,
             map: RwLock::default(),
             stale: Notify::new(),
         });
-        if let Err(error) = nodes.look(0).await {
-            return Ok(Err(error));
-        }
+        nodes.look(0).await?;
         let looker = tokio::spawn(keep_looking(Arc::clone(&nodes)));
-        Ok(Ok(Self {
+        Ok(Self {
             nodes,
             looker: AbortOnDropHandle::new(looker),
-        }))
+        })
     }
 
     /// Runs a command at the node that has its key; one without a key that concerns every node runs at all of them.
@@ -311,10 +305,7 @@ impl Nodes {
                 1 => self.access.dial(),
                 _ => self.access.dial().min(LOOK_LIMIT),
             };
-            match timeout(limit, asked)
-                .await
-                .unwrap_or_else(|_| Err(timed_out(limit)))
-            {
+            match within(limit, asked).await {
                 Ok(()) => return Ok(()),
                 Err(error) => failure = error,
             }

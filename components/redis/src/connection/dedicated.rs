@@ -6,16 +6,12 @@ use std::time::Duration;
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::cluster_routing::Slot;
 use redis::{Cmd, Pipeline, PushInfo, RedisResult, Value};
-use tokio::time::timeout;
 
 use super::cluster::Cluster;
 use super::endpoint::Endpoint;
-use super::node::timed_out;
-use super::redirect::{Redirect, redirect};
+use super::node::within;
+use super::redirect::{HOPS, Redirect, redirect};
 use crate::error::{is_elsewhere, is_lost};
-
-/// How many nodes of a cluster may send a command on to another.
-const HOPS: usize = 5;
 
 /// A connection that nobody else uses. It is opened by the first command, and by the next one after it broke; it is closed
 /// when this is dropped, whatever the server is doing on it.
@@ -103,15 +99,6 @@ async fn ask(endpoint: Arc<Endpoint>, command: &Cmd, limit: Duration) -> RedisRe
     both.cmd("ASKING").ignore().add_command(command.clone());
     let (answer,): (Value,) = within(limit, both.query_async(&mut connection)).await?;
     Ok(answer)
-}
-
-async fn within<T>(
-    limit: Duration,
-    answer: impl Future<Output = RedisResult<T>>,
-) -> RedisResult<T> {
-    timeout(limit, answer)
-        .await
-        .unwrap_or_else(|_| Err(timed_out(limit)))
 }
 
 /// A broken connection is found out by the next answer.

@@ -10,11 +10,10 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError,
     RedisResult, Value,
 };
-use tokio::time::timeout;
 
 use super::access::Access;
 use super::hosts::{Host, hosts};
-use super::node::timed_out;
+use super::node::within;
 use crate::settings::ConnectionSettings;
 
 /// How many commands wait for the connection's task before their callers do.
@@ -33,12 +32,11 @@ pub(crate) struct Endpoint {
 enum Place {
     Fixed {
         host: Host,
-        client: Client,
+        client: Box<Client>,
     },
     /// It is the primary of a name, which sentinels know.
     Watched {
         sentinels: Vec<(Host, Client)>,
-        access: Access,
         name: String,
     },
 }
@@ -55,7 +53,6 @@ impl Endpoint {
             });
             let place = Place::Watched {
                 sentinels: sentinels.collect::<Result<_>>()?,
-                access: asking,
                 name: settings.sentinel_master_name.clone(),
             };
             return Ok(Self { place, access });
@@ -73,7 +70,10 @@ impl Endpoint {
     pub(crate) fn at(host: Host, access: Access) -> RedisResult<Self> {
         let client = access.client(&host)?;
         Ok(Self {
-            place: Place::Fixed { host, client },
+            place: Place::Fixed {
+                host,
+                client: Box::new(client),
+            },
             access,
         })
     }
@@ -92,36 +92,28 @@ impl Endpoint {
         &self,
         on_push: Arc<dyn AsyncPushSender>,
     ) -> RedisResult<MultiplexedConnection> {
-        let limit = self.access.dial();
         let connect = async {
             match &self.place {
                 Place::Fixed { client, .. } => connect(client, Some(on_push)).await,
-                Place::Watched { .. } => self.connect_to_primary(on_push).await,
+                Place::Watched { sentinels, name } => {
+                    self.connect_to_primary(sentinels, name, on_push).await
+                }
             }
         };
-        timeout(limit, connect)
-            .await
-            .unwrap_or_else(|_| Err(timed_out(limit)))
+        within(self.access.dial(), connect).await
     }
 
     /// Asks one sentinel after the other, until one names a server that says that it is the primary.
     async fn connect_to_primary(
         &self,
+        sentinels: &[(Host, Client)],
+        name: &str,
         on_push: Arc<dyn AsyncPushSender>,
     ) -> RedisResult<MultiplexedConnection> {
-        let Place::Watched {
-            sentinels,
-            access,
-            name,
-        } = &self.place
-        else {
-            return Err(unknown(""));
-        };
+        let limit = self.access.dial().min(SENTINEL);
         let mut failure = unknown(name);
         for (sentinel, client) in sentinels {
-            let limit = access.dial().min(SENTINEL);
-            let asked = timeout(limit, primary(client, name)).await;
-            let primary = match asked.unwrap_or_else(|_| Err(timed_out(limit))) {
+            let primary = match within(limit, primary(client, name)).await {
                 Ok(primary) => primary,
                 Err(error) => {
                     tracing::debug!(%sentinel, %error, "a sentinel does not say where the primary is");
@@ -173,9 +165,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Fixed { host, .. } => host.fmt(f),
-            Place::Watched {
-                sentinels, name, ..
-            } => {
+            Place::Watched { sentinels, name } => {
                 write!(f, "the primary {name:?} of ")?;
                 for (index, (host, _)) in sentinels.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };

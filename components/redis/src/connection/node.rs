@@ -273,7 +273,17 @@ async fn reconnect(endpoint: &Endpoint, pauses: Pauses, state: &watch::Sender<St
     }
 }
 
-pub(crate) fn timed_out(limit: Duration) -> RedisError {
+/// What comes of a question, within a time.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| Err(timed_out(limit)))
+}
+
+fn timed_out(limit: Duration) -> RedisError {
     io::Error::new(
         io::ErrorKind::TimedOut,
         format!("no answer within {limit:?}"),
@@ -281,6 +291,6 @@ pub(crate) fn timed_out(limit: Duration) -> RedisError {
     .into()
 }
 
-fn closed() -> RedisError {
+pub(crate) fn closed() -> RedisError {
     io::Error::other("the component is closed").into()
 }

@@ -5,6 +5,9 @@ use redis::RedisError;
 use super::endpoint::Endpoint;
 use super::hosts::Host;
 
+/// How many nodes may send a command on to another.
+pub(super) const HOPS: usize = 5;
+
 /// What to do with the command instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Redirect {

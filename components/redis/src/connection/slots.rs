@@ -1,16 +1,18 @@
 //! Which node of a cluster has which slot.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use redis::cluster_routing::Slot;
 use redis::{RedisError, RedisResult, Value};
 
 use super::endpoint::text;
 use super::hosts::Host;
+use crate::error::misread;
 
 /// The primary of each slot.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
+    /// Each of them once.
     hosts: Vec<Host>,
     /// For each slot the place in `hosts`.
     owners: HashMap<Slot, usize>,
@@ -21,10 +23,12 @@ impl Slots {
     pub(super) fn read(answer: Value, asked: &Host) -> RedisResult<Self> {
         let mut slots = Self::default();
         let Value::Array(ranges) = answer else {
-            return Err(misread());
+            return Err(misread("CLUSTER SLOTS"));
         };
         for range in ranges {
-            slots.add(range, asked).ok_or_else(misread)?;
+            slots
+                .add(range, asked)
+                .ok_or_else(|| misread("CLUSTER SLOTS"))?;
         }
         if slots.hosts.is_empty() {
             return Err(RedisError::from((
@@ -41,7 +45,7 @@ impl Slots {
 
     /// Every node that has a slot, once.
     pub(super) fn owners(&self) -> impl Iterator<Item = &Host> {
-        self.hosts.iter().collect::<BTreeSet<_>>().into_iter()
+        self.hosts.iter()
     }
 
     fn add(&mut self, range: Value, asked: &Host) -> Option<()> {
@@ -84,14 +88,6 @@ fn slot(value: Value) -> Option<u16> {
         Value::Int(slot) => u16::try_from(slot).ok(),
         _ => None,
     }
-}
-
-fn misread() -> RedisError {
-    RedisError::from((
-        redis::ErrorKind::UnexpectedReturnType,
-        "an answer in no known form",
-        "CLUSTER SLOTS".to_owned(),
-    ))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::entry::{self, Entry, read_streams};
-use super::group::{is_group_gone, misread};
+use super::group::is_group_gone;
 use super::reclaim::Reclaim;
 use super::settle::Delivered;
 use super::subscriber::{Pause, Subscriber};
 use crate::connection::Dedicated;
+use crate::error::misread;
 
 /// How long one read waits for a message. At the end of a subscription it is waited for, since what it may bring is to
 /// be given back.

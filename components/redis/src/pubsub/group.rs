@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
 
 use super::entry::{Entries, items, read_entries, text};
 use super::id::EntryId;
 use crate::connection::{Connection, Dedicated};
+use crate::error::misread;
 
 /// A group on a stream.
 #[derive(Debug)]
@@ -175,15 +176,6 @@ impl Group {
 /// Whether an error says that there is no group, or that it was removed while somebody waited on it.
 pub(super) fn is_group_gone(error: &RedisError) -> bool {
     matches!(error.code(), Some("NOGROUP" | "UNBLOCKED"))
-}
-
-/// The error for an answer in no form that is known.
-pub(super) fn misread(command: &'static str) -> RedisError {
-    RedisError::from((
-        ErrorKind::UnexpectedReturnType,
-        "an answer in no known form",
-        command.to_owned(),
-    ))
 }
 
 fn millis(time: Duration) -> u64 {

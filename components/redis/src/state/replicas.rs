@@ -1,16 +1,14 @@
 //! Writes with strong consistency: they are answered when the replicas have them.
 
-use std::io;
 use std::time::Duration;
 
 use dapr_pluggable::Result;
 use dapr_pluggable::settings::GoDuration;
-use redis::{Cmd, RedisError, RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::connection::{Connection, timed_out};
+use crate::connection::{Connection, closed, within};
 use crate::settings::ConnectionSettings;
 
 /// How long a write waits for the replicas, in milliseconds. With fewer of them it has happened all the same.
@@ -77,9 +75,7 @@ impl Replicas {
             self.writes.send(write).await.map_err(|_| closed())?;
             answered.await.map_err(|_| closed())?
         };
-        timeout(self.limit, answer)
-            .await
-            .unwrap_or_else(|_| Err(timed_out(self.limit)))
+        within(self.limit, answer).await
     }
 
     /// Ends the connection, for good.
@@ -100,7 +96,7 @@ async fn write(connection: Connection, replicas: u64, mut queue: mpsc::Receiver<
             continue;
         }
         let mut commands: Vec<Cmd> = writes
-            .iter_mut()
+            .iter()
             .flat_map(|write| write.commands.iter().cloned())
             .collect();
         commands.push(wait.clone());
@@ -158,8 +154,4 @@ fn count(answer: &Value) -> u64 {
         .find_map(|line| line.strip_prefix("connected_slaves:"))
         .and_then(|count| count.trim().parse().ok())
         .unwrap_or(0)
-}
-
-fn closed() -> RedisError {
-    io::Error::new(io::ErrorKind::NotConnected, "the component is closed").into()
 }
